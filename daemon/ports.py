@@ -1,0 +1,149 @@
+"""The edges of the daemon as protocols, and the value types that cross them.
+
+Errors are named by what the caller does:
+
+    Refusal (scoring.types)  a value: count it, dead-letter it, go on
+    Retry                    again, bounded: the world may heal
+    Fatal                    exit with its code; the message ends with a hint
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Int64s = npt.NDArray[np.int64]
+
+EXIT_OK, EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_BUG, EXIT_WRITE, EXIT_STATE = 0, 64, 69, 70, 73, 78
+
+
+class Retry(Exception):
+    """The caller may do the same thing again later (a store that times out, say)."""
+
+
+class Fatal(Exception):
+    """The process must end: `code` is one of the EXIT_ values, `hint` says what to do."""
+
+    def __init__(self, message: str, *, code: int, hint: str = "") -> None:
+        super().__init__(f"{message}. {hint}" if hint else message)
+        self.code = code
+
+
+class Missing(KeyError):
+    """`Store.get` of a name that does not exist."""
+
+
+class LaneId(NamedTuple):
+    """One partition of one topic, named the same in rows, digests and object names."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}"
+
+
+class LaneInfo(NamedTuple):
+    """What a source knows of a lane before reading it. `kind`: "utterances" or "labels"."""
+
+    lane: LaneId
+    kind: str
+    topic_id: str
+    start: int  # first position
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Consecutive records of one lane. Columns of length n; positions ascend, gaps allowed."""
+
+    lane: LaneId
+    positions: Int64s
+    times_ms: Int64s  # append times as recorded; not monotone
+    values: list[bytes | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Polled:
+    """One answer of a source. A batch of a lane in `lost` never follows in the same answer."""
+
+    batches: tuple[Batch, ...]
+    gained: tuple[LaneId, ...] = ()
+    lost: tuple[LaneId, ...] = ()
+
+
+class Closing(NamedTuple):
+    """How a recorded run cut a lane: records in [start, end) belonged to `window`.
+
+    The part covers windows `window..through`; `time_ms` is the lane time that it states.
+    """
+
+    window: int
+    through: int
+    start: int
+    end: int
+    time_ms: int
+    closed_by: str  # "record" | "evidence" | "end" | "operator"
+
+
+class Source(Protocol):
+    """Where records come from. Called from the loop's thread only.
+
+    Every gained lane is sought before its first poll. Usual mistake: to deliver records of a
+    paused lane that were fetched before the pause (they must be held, not lost).
+    """
+
+    def lanes(self) -> tuple[LaneInfo, ...]: ...
+
+    def poll(self, limit: int) -> Polled:
+        """Up to `limit` records in all; never blocks long. Raises Retry or Fatal."""
+
+    def seek(self, lane: LaneId, position: int) -> None: ...
+
+    def pause(self, lane: LaneId) -> None: ...
+
+    def resume(self, lane: LaneId) -> None: ...
+
+    def end(self, lane: LaneId) -> int | None:
+        """The end offset, fetched now: None while it cannot be known (open transaction)."""
+
+    def finished(self, lane: LaneId) -> bool:
+        """True when no record can ever follow the end (a recorded lane that is complete)."""
+
+    def closings(self, lane: LaneId) -> tuple[Closing, ...] | None:
+        """The cuts to obey, or None where the run must find its own."""
+
+    def commit(self, positions: dict[LaneId, int]) -> None:
+        """Advisory: lag and autoscaling read it, resume never does."""
+
+    def close(self) -> None: ...
+
+
+class Store(Protocol):
+    """Create-once objects by name ("parts/t/00000/000000000012.parquet"): law 6.
+
+    Names match [A-Za-z0-9._-]+ segments joined by "/", none of them "." or ".."; others raise
+    ValueError. A reader sees a whole object or none.
+    """
+
+    def create(self, name: str, data: bytes) -> bool:
+        """True: created and durable. False: the name exists already (and was left as it is)."""
+
+    def get(self, name: str) -> bytes:
+        """Raises Missing."""
+
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Whole names that start with `prefix` and sort after `after`, ascending (bytewise)."""
+
+
+class Clock(Protocol):
+    """For waiting and for metrics; it never decides anything (law 3)."""
+
+    def monotonic(self) -> float: ...
+
+    def now(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
