@@ -97,6 +97,7 @@ class Learning(Struct, frozen=True, forbid_unknown_fields=True):
     memory_windows: Positive = 12
     low_quantile: Share = 0.05
     high_quantile: Share = 0.95
+    minimum_rows: Positive = 200  # scored rows remembered under which nothing is weighed
 
 
 class Rolling(Struct, frozen=True, forbid_unknown_fields=True):

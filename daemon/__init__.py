@@ -1,0 +1,1 @@
+"""Sluice: a stream goes through, the most valuable utterances stay."""

@@ -1,0 +1,104 @@
+"""Where a process begins: the genesis, and each lane at the end of its newest part."""
+
+from __future__ import annotations
+
+from daemon import genesis as geneses
+from daemon.genesis import Genesis
+from daemon.lane import Lane
+from daemon.ports import EXIT_STATE, Fatal, LaneId, LaneInfo, Source
+from daemon.registry import Registry
+from daemon.settings import Stream
+from daemon.window import NO_TIME, window_of
+
+LOOK = 256  # records that one poll may return while the first time is looked for
+
+
+def found(source: Source, registry: Registry, stream: Stream) -> Genesis:
+    """The genesis of the store: created from the source's lanes, unless it exists.
+
+    The first window is that of the smallest time at the start offsets. Raises Fatal where the
+    store was begun with another stream.
+    """
+    infos = source.lanes()
+    if registry.genesis is None:
+        first = _first_time(source, infos)
+        genesis = geneses.make(
+            infos,
+            period_ms=stream.period_ms,
+            grace=stream.grace,
+            label_wait=stream.label_wait,
+            lag=stream.lag,
+            first_window=window_of(first, stream.period_ms),
+        )
+        registry.found(genesis)
+    genesis_now = registry.genesis
+    assert genesis_now is not None
+    given = (stream.period_ms, stream.grace, stream.label_wait, stream.lag)
+    fixed = (genesis_now.period_ms, genesis_now.grace, genesis_now.label_wait, genesis_now.lag)
+    if given != fixed:
+        raise Fatal(
+            f"the store was begun with (period_ms, grace, label_wait, lag) = {fixed}, not {given}",
+            code=EXIT_STATE,
+            hint="these are fixed for ever: restore them, or use another store prefix",
+        )
+    geneses.check_source(genesis_now, infos)
+    return genesis_now
+
+
+def _first_time(source: Source, infos: tuple[LaneInfo, ...]) -> int:
+    """The smallest time at the start offsets of the utterance lanes."""
+    open_lanes = {i.lane for i in infos if i.kind == "utterances"}
+    starts = {i.lane: i.start for i in infos}
+    times: list[int] = []
+    for info in infos:
+        source.seek(info.lane, info.start)
+        if info.lane not in open_lanes:
+            source.pause(info.lane)
+    while open_lanes:
+        polled = source.poll(LOOK)
+        for batch in polled.batches:
+            if batch.lane in open_lanes:
+                open_lanes.discard(batch.lane)
+                source.pause(batch.lane)
+                times.append(int(batch.times_ms[0]))
+        if not polled.batches:
+            ended = {lane for lane in open_lanes if source.end(lane) == starts[lane]}
+            if not ended and times:
+                break  # the others have nothing yet
+            open_lanes -= ended
+            if not open_lanes and not times:
+                raise Fatal(
+                    "no utterance lane holds a record",
+                    code=EXIT_STATE,
+                    hint="an empty recording has no first window: check source.options.path",
+                )
+    for info in infos:
+        source.seek(info.lane, info.start)
+        source.resume(info.lane)
+    return min(times)
+
+
+def stand(
+    source: Source, registry: Registry, again: Lane | None = None
+) -> dict[LaneId, Lane]:
+    """Every lane (or the one given) at the end of its newest part, and the source sought there."""
+    progress, genesis = registry.progress, registry.genesis
+    assert progress is not None and genesis is not None
+    lanes = {}
+    for info in source.lanes():
+        if again is not None and info.lane != again.lane:
+            continue
+        lane = again or Lane(info.lane, info.kind, info.topic_id, period_ms=genesis.period_ms)
+        newest = progress.newest.get(info.lane)
+        if newest is not None:
+            lane.resume(newest.end, newest.through + 1, newest.time_ms)
+        else:
+            entry = genesis.entry(info.lane)
+            # a partition that the genesis does not know begins after the newest pinned window
+            lowest = genesis.first_window if entry else max(progress.pins, default=-1) + 1
+            lane.resume(entry.start if entry else 0, max(lowest, genesis.first_window), NO_TIME)
+            if entry is None and info.kind == "utterances":
+                progress.seen.add(info.lane)
+        source.seek(info.lane, lane.position)
+        lanes[info.lane] = lane
+    return lanes

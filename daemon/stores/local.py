@@ -1,0 +1,200 @@
+"""A store on a disk: create is link(2) of an fsynced temporary file (law 6).
+
+    write .tmp~/x, fsync -> link to the name (EEXIST: somebody was first) -> unlink, fsync folder
+
+rename(2) would replace silently, and a check before it races; link refuses, on NFS too. No name can
+contain "~": what a crash leaves in `.tmp~` is never listed or read. No link is followed below the
+root.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from daemon.ports import EXIT_STATE, EXIT_WRITE, Fatal, Missing, Retry, Store
+from daemon.stores import check_name, is_segment
+
+_TEMPORARY = ".tmp~"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A link stands for no object, because no create makes one.
+_NO_OBJECT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+_HINTS = {  # what no repetition heals
+    errno.EROFS: "The file system is read-only: remount it, or mount a volume for the store",
+    errno.EACCES: "Give the store's folder to the user that runs this (fsGroup in Kubernetes)",
+    errno.EPERM: "The file system may have no hard links: use another volume or a bucket",
+    errno.EXDEV: "Nothing may be mounted inside the store's folder",
+    errno.EEXIST: "A file stands where the store's folder must be",
+    errno.EFBIG: "Raise the limit on file sizes (ulimit -f), or use another file system",
+}
+
+
+class Options(Struct, frozen=True, forbid_unknown_fields=True):
+    """`path`: folder of the store; made, for its owner alone, where it does not exist."""
+
+    path: Annotated[str, Meta(min_length=1)]
+
+
+def build(options: Options) -> Store:
+    """The store in `options.path`. Raises Fatal or Retry where the folder cannot be made."""
+    root = Path(options.path).absolute()
+    with _named_errors():
+        missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in missing:
+            handle = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+            os.fsync(handle)
+            os.close(handle)
+    return LocalStore(root)
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """OSError as what the caller does: wait for space or a healing disk, or end."""
+    try:
+        yield
+    except OSError as error:
+        what = f"the store cannot write: {os.strerror(error.errno or 0)}"
+        if error.errno in _HINTS:
+            raise Fatal(what, code=EXIT_WRITE, hint=_HINTS[error.errno]) from error
+        if error.errno in _NO_OBJECT - {errno.ENOENT}:
+            hint = "Remove the link or the file that stands where a folder of names must be"
+            raise Fatal(what, code=EXIT_STATE, hint=hint) from error
+        raise Retry(f"{what}. Free space (or inodes), check the volume") from error
+
+
+class LocalStore:
+    """Objects are files of mode 0600 in folders of mode 0700, whatever the umask."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        # Folders whose entries above are known to be on the disk: another process may have made
+        # one and died before its fsync.
+        self._durable: set[tuple[str, ...]] = set()
+
+    def create(self, name: str, data: bytes) -> bool:
+        *folders, last = check_name(name)
+        with _named_errors(), self._folder(tuple(folders), make=True) as folder:
+            created = _mode(folder, last) == 0 and self._link(folder, last, data)
+            if not stat.S_ISREG(_mode(folder, last)):
+                raise OSError(errno.ENOTDIR, "not an object")
+            # Also for who comes second: the first may be between its link and its fsync, and what
+            # we build on its object must not outlive it.
+            os.fsync(folder)
+        return created
+
+    def get(self, name: str) -> bytes:
+        *folders, last = check_name(name)
+        try:
+            with (
+                self._folder(tuple(folders), make=False) as folder,
+                open(last, "rb", opener=partial(_open_entry, folder)) as file,
+            ):
+                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    return file.read()
+        except OSError as error:
+            if error.errno not in _NO_OBJECT:
+                raise Retry(f"the store cannot read: {os.strerror(error.errno or 0)}") from error
+        raise Missing(name)
+
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        return _walk(self._root, "", prefix, after)
+
+    def _link(self, folder: int, last: str, data: bytes) -> bool:
+        """True: `data` has the name, durably but for the folder.
+
+        After a failed fsync the kernel may have dropped the pages and say nothing the next time
+        (fsyncgate, 2018): the file is lost, and another attempt starts with a new one.
+        """
+        with self._folder((_TEMPORARY,), make=True):
+            handle, path = tempfile.mkstemp(dir=self._root / _TEMPORARY)
+            try:
+                with open(handle, "wb", buffering=0) as file:
+                    os.fchmod(file.fileno(), 0o600)
+                    view = memoryview(data)
+                    while view:
+                        view = view[os.write(file.fileno(), view) :]
+                    os.fsync(file.fileno())
+                os.link(path, last, dst_dir_fd=folder, follow_symlinks=False)
+            except FileExistsError:
+                return False
+            finally:
+                with suppress(OSError):  # it is invisible; the first error matters more
+                    os.unlink(path)
+        return True
+
+    @contextmanager
+    def _folder(self, path: tuple[str, ...], *, make: bool) -> Iterator[int]:
+        """A descriptor of the folder, reached without following links; made where asked to."""
+        try:
+            handle = os.open(self._root, _FOLDER & ~os.O_NOFOLLOW)
+        except FileNotFoundError:  # an unmounted volume must not look like an empty store
+            raise Retry("the folder of the store is gone. Is its volume mounted?") from None
+        try:
+            for depth, part in enumerate(path, start=1):
+                if make:
+                    self._make(handle, part, path[:depth])
+                above, handle = handle, os.open(part, _FOLDER, dir_fd=handle)
+                os.close(above)
+            yield handle
+        finally:
+            os.close(handle)
+
+    def _make(self, above: int, part: str, path: tuple[str, ...]) -> None:
+        with suppress(FileExistsError):
+            os.mkdir(part, 0o700, dir_fd=above)
+            os.chmod(part, 0o700, dir_fd=above)  # the umask had its say in mkdir
+            self._durable.discard(path)
+        if path not in self._durable:
+            os.fsync(above)
+            self._durable.add(path)
+
+
+def _open_entry(folder: int, name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+
+
+def _mode(folder: int, name: str) -> int:
+    """Mode bits of what has the name, links not followed; 0 where nothing has it."""
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+    except FileNotFoundError:
+        return 0
+
+
+def _walk(path: Path, above: str, prefix: str, after: str) -> Iterator[str]:
+    """Names below `above` in bytewise order of whole names ("a-b" < "a.b" < "a/b")."""
+    try:
+        with os.scandir(path) as entries:
+            found = sorted(above + name for name in map(_shown, entries) if name)
+    except FileNotFoundError:
+        if not above:
+            raise Retry("the folder of the store is gone. Is its volume mounted?") from None
+        return
+    except OSError as error:
+        raise Retry(f"the store cannot list: {os.strerror(error.errno or 0)}") from error
+    for name in found:
+        if name.endswith("/"):
+            inside = name.startswith(prefix) or prefix.startswith(name)
+            if inside and (name > after or after.startswith(name)):
+                yield from _walk(path / name[len(above) : -1], name, prefix, after)
+        elif name.startswith(prefix) and name > after:
+            yield name
+
+
+def _shown(entry: os.DirEntry[str]) -> str:
+    """The entry's name, a folder's with the "/" that all names in it go on with; "": not ours."""
+    if not is_segment(entry.name):
+        return ""
+    if entry.is_dir(follow_symlinks=False):
+        return entry.name + "/"
+    return entry.name if entry.is_file(follow_symlinks=False) else ""

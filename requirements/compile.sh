@@ -1,0 +1,22 @@
+#!/bin/sh
+# Resolve pyproject.toml into lock files with a hash for every file (needs uv).
+# Pass --upgrade to take newer versions, or --upgrade-package NAME for one of them.
+set -eu
+cd "$(dirname "$0")/.."
+
+lock() {
+    output=$1
+    shift
+    uv pip compile pyproject.toml "$@" \
+        --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url --override requirements/overrides.txt \
+        --output-file "requirements/$output" --quiet
+}
+
+upgrade=${*:-}
+# shellcheck disable=SC2086 # the arguments are words
+lock core.txt --extra onnx $upgrade
+# shellcheck disable=SC2086
+lock demo.txt --extra onnx --extra demo $upgrade
+# shellcheck disable=SC2086
+lock dev.txt --all-extras $upgrade

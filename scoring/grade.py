@@ -1,0 +1,83 @@
+"""Outputs and labels to the grid: every score once, and how plausible each label is.
+
+The one way from a model's outputs to decisions, for labels that came with the record and for
+those that came later (scoring.candidates).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from scoring.rows import to_grid, top_two
+from scoring.types import MISSING, NO_LABEL, Floats, Grid, Outputs, Score, Scored
+
+MOST_CLASSES = 65_535  # class indices are stored as uint16, the last one means "none"
+
+
+class BadOutputs(ValueError):
+    """The model broke its contract: wrong shape or type, or numbers that are no probabilities.
+
+    Going on would write rubbish for ever; nobody heals it by trying again.
+    """
+
+
+def grade(outputs: Outputs, scores: Sequence[Score]) -> Scored:
+    """Every score of every row that has what it needs, and the label's plausibility.
+
+    `outputs.labels` None means that no row has one. What else the scores need must be there.
+    Raises BadOutputs where a probability or a score is not finite or leaves its range.
+    """
+    probs = outputs.probs
+    n = len(probs)
+    labels = np.full(n, NO_LABEL, np.int32) if outputs.labels is None else outputs.labels
+    argmax, first, second = top_two(probs)
+    if not ((first > 0.0) & (first <= 1.001)).all():  # also false for NaN
+        raise BadOutputs("the model returned probabilities outside (0, 1] or not finite")
+    labelled = np.flatnonzero(labels != NO_LABEL)
+    some = outputs if len(labelled) == n else take(outputs, labelled)
+    columns: dict[str, Grid] = {}
+    for score in scores:
+        needs_label = "label" in score.needs
+        columns[score.name] = column = np.full(n, MISSING, np.int16)
+        column[labelled if needs_label else slice(None)] = _checked(
+            score, some if needs_label else outputs
+        )
+    known = np.flatnonzero(labels >= 0)
+    plausibility = np.full(n, MISSING, np.int16)
+    given = labels[known]
+    rival = np.where(given == argmax[known], second[known], first[known])
+    plausibility[known] = _normalised_margin(probs[known, given], rival)
+    return Scored(argmax, labels, columns, plausibility, probs)
+
+
+def take(outputs: Outputs, rows: npt.NDArray[np.intp]) -> Outputs:
+    """The outputs of some rows, every column of them."""
+    slots = outputs.slot_probs
+    return Outputs(
+        logits=outputs.logits[rows],
+        probs=outputs.probs[rows],
+        hidden=None if outputs.hidden is None else outputs.hidden[rows],
+        slot_probs=None if slots is None else tuple(slots[row] for row in rows),
+        labels=None if outputs.labels is None else outputs.labels[rows],
+        history=None if outputs.history is None else outputs.history[:, rows],
+    )
+
+
+def _normalised_margin(given: Floats, rival: Floats) -> Grid:
+    """(p_y - max_{j != y} p_j + 1) / 2 on the grid: 1 = surely right, 0 = surely wrong.
+
+    Northcutt, Jiang and Chuang 2021, the ranking by normalised margin.
+    """
+    margin = (given - rival + np.float32(1.0)) * np.float32(0.5)
+    return to_grid(np.clip(margin, np.float32(0.0), np.float32(1.0)))
+
+
+def _checked(score: Score, outputs: Outputs) -> Grid:
+    values = score(outputs)
+    inside = (values >= 0.0) & (values <= np.float32(score.high))  # false for NaN
+    if values.shape != (len(outputs.probs),) or not inside.all():
+        raise BadOutputs(f"score {score.name!r} left its range [0, {score.high:g}]")
+    return to_grid(values)

@@ -1,0 +1,212 @@
+"""Small worlds: recorded lanes in memory, under any schedule, and a run over them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from daemon import start
+from daemon.clock import ManualClock
+from daemon.engines import Engines
+from daemon.loop import Loop
+from daemon.policy import Arms, Engine, Groups, Kind, Learning, Policy, Quarantine, Rolling
+from daemon.ports import Batch, Closing, LaneId, LaneInfo, Polled, Store
+from daemon.publish import Sample, publish
+from daemon.registry import Registry
+from daemon.settings import Process, Stream
+from daemon.stores.memory import MemoryStore
+from scoring import manifest
+from scoring.models.table import table_files
+
+KEY = b"a key for tests, 32 bytes long.."
+PERIOD_MS = 1_000
+CLASSES = ("alarm", "lights", "music", "weather")
+Record = tuple[int, bytes | None]  # append time, value
+
+
+def say(number: int, text: str, label: str | None = None, **more: Any) -> bytes:
+    """One record's value."""
+    body = {"id": f"u{number}", "text": text, **more}
+    if label is not None:
+        body["label"] = label
+    return msgspec.json.encode(body)
+
+
+def small_policy(**changes: Any) -> Policy:
+    """A policy for windows of some tens of records."""
+    base = Policy(
+        engine=Engine(kind="table"),
+        capacity_rows=12,
+        arms=Arms(audit_rows=6, random_rows=8, review_rows=6),
+        rolling=Rolling(capacity_rows=16, windows=6),
+        scores=(Kind("entropy"), Kind("margin"), Kind("el2n")),
+        learning=Learning(memory_windows=4, minimum_rows=8),
+        quarantine=Quarantine(assumed_rate=0.1),
+        groups=Groups(support=3, limit=5),
+    )
+    record = msgspec.structs.replace(base.record, label="label", intent="intent")
+    return msgspec.structs.replace(base, record=record, **changes)
+
+
+@dataclass
+class ListSource:
+    """Lanes as lists; a seed decides which lane is read and how much."""
+
+    records: dict[LaneId, list[Record]]
+    kinds: dict[LaneId, str] = field(default_factory=dict)
+    seed: int = 0
+    hidden: set[LaneId] = field(default_factory=set)  # partitions that are not seen yet
+    recorded: dict[LaneId, tuple[Closing, ...]] | None = None
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._at = dict.fromkeys(self.records, 0)
+        self._paused: set[LaneId] = set()
+
+    def lanes(self) -> tuple[LaneInfo, ...]:
+        return tuple(
+            LaneInfo(lane, self.kinds.get(lane, "utterances"), f"id-{lane.topic}", 0)
+            for lane in sorted(self.records)
+            if lane not in self.hidden
+        )
+
+    def poll(self, limit: int) -> Polled:
+        ready = [
+            lane
+            for lane in sorted(self.records)
+            if lane not in self._paused | self.hidden and self._at[lane] < len(self.records[lane])
+        ]
+        if not ready:
+            return Polled(())
+        lane = self._random.choice(ready)
+        first = self._at[lane]
+        count = self._random.randint(1, max(1, min(limit, len(self.records[lane]) - first)))
+        rows = self.records[lane][first : first + count]
+        self._at[lane] += len(rows)
+        return Polled(
+            (
+                Batch(
+                    lane,
+                    np.arange(first, first + len(rows), dtype=np.int64),
+                    np.array([t for t, _ in rows], np.int64),
+                    [value for _, value in rows],
+                ),
+            )
+        )
+
+    def seek(self, lane: LaneId, position: int) -> None:
+        self._at[lane] = position
+
+    def pause(self, lane: LaneId) -> None:
+        self._paused.add(lane)
+
+    def resume(self, lane: LaneId) -> None:
+        self._paused.discard(lane)
+
+    def end(self, lane: LaneId) -> int | None:
+        return len(self.records[lane])
+
+    def finished(self, lane: LaneId) -> bool:
+        return True
+
+    def closings(self, lane: LaneId) -> tuple[Closing, ...] | None:
+        return None if self.recorded is None else self.recorded.get(lane, ())
+
+    def commit(self, positions: dict[LaneId, int]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def publish_table(
+    registry: Registry,
+    policy: Policy,
+    *,
+    first_window: int = 0,
+    classes: tuple[str, ...] = CLASSES,
+    seed: int = 0,
+    sample: Sample | None = None,
+) -> None:
+    """An edition of a table checkpoint whose outputs are pseudo-random."""
+    files = table_files(classes, seed=seed)
+    checkpoint = manifest.describe("table", files.blobs, classes, 64, "table", None)
+    rows = sample or Sample([f"reference {n}" for n in range(400)], [None] * 400)
+    made = publish(
+        registry, checkpoint, files.blobs, policy, first_window=first_window, sample=rows
+    )
+    assert hasattr(made, "edition"), made
+
+
+@dataclass
+class World:
+    """A store, a policy and a stream; run it under any schedule."""
+
+    store: Store = field(default_factory=MemoryStore)
+    policy: Policy = field(default_factory=small_policy)
+    stream: Stream = field(
+        default_factory=lambda: Stream(period_ms=PERIOD_MS, grace=1, label_wait=0, lag=3)
+    )
+
+    def registry(self) -> Registry:
+        registry = Registry(self.store)
+        registry.read_editions()
+        if not registry.editions:
+            publish_table(registry, self.policy)
+        return registry
+
+    def loop(
+        self,
+        source: ListSource,
+        *,
+        batch_records: int = 7,
+        poll_records: int = 20,
+        read_ahead: int = 2,
+        listener: Callable[[str, dict[str, object]], None] = lambda event, facts: None,
+    ) -> Loop:
+        registry = self.registry()
+        start.found(source, registry, self.stream)
+        registry.start()
+        engines = Engines(self.store, KEY, threads=1)
+        process = Process(
+            batch_records=batch_records, poll_records=poll_records, read_ahead=read_ahead
+        )
+        return Loop(source, registry, engines, ManualClock(), process, listener)
+
+    def digests(self) -> dict[int, tuple[str, str]]:
+        """window -> (selection, rows) of every shard in the store."""
+        registry = Registry(self.store)
+        names = [n for n in self.store.list("shards/") if n.endswith("manifest.json")]
+        manifests = [registry.manifest(int(n.split("/")[1])) for n in names]
+        return {m.window: (m.selection_digest, m.rows_digest) for m in manifests}
+
+
+def stream_of(
+    seed: int, *, lanes: int = 3, windows: int = 12, per_window: int = 40, label_lane: bool = False
+) -> tuple[dict[LaneId, list[Record]], dict[LaneId, str]]:
+    """A random stream: repeats, labels, malformed and late records, idle and empty windows."""
+    rng = random.Random(seed)
+    records: dict[LaneId, list[Record]] = {LaneId("u", p): [] for p in range(lanes)}
+    number = 0
+    for window in range(5, 5 + windows):
+        for lane in records:
+            if rng.random() < 0.2:
+                continue
+            for _ in range(rng.randint(0, 2 * per_window // lanes)):
+                time_ms = window * PERIOD_MS + rng.randint(0, PERIOD_MS - 1)
+                if rng.random() < 0.03:
+                    time_ms -= rng.randint(1, 3) * PERIOD_MS
+                number += 1
+                if rng.random() < 0.03:
+                    records[lane].append((max(0, time_ms), rng.choice([b"", b"{", None, b"[]"])))
+                    continue
+                label = rng.choice([*CLASSES, None, "brand_new"])
+                text = f"say {int(rng.paretovariate(0.7)) % 60}"
+                records[lane].append((max(0, time_ms), say(number, text, label)))
+    kinds = dict.fromkeys(records, "utterances")
+    return records, kinds

@@ -1,0 +1,103 @@
+"""What the configuration says of itself is what is checked."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+import yaml
+
+from daemon.config import Config, ConfigError, parse
+from daemon.explain import EXAMPLE, schema, show
+from daemon.policy import Kind
+from daemon.settings import Process, Stream
+from scoring.kinds import names
+
+BARE = {"store": {"kind": "local"}, "source": {"kind": "replay"}}
+
+
+def accepts(document: Any) -> bool:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    return jsonschema.Draft202012Validator(schema()).is_valid(document)
+
+
+def structs(kind: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
+    """All structs below a struct, itself first."""
+    found = [kind]
+    for field in msgspec.structs.fields(kind):
+        below = isinstance(field.type, type) and issubclass(field.type, msgspec.Struct)
+        if below and field.type is not Kind:
+            found += structs(field.type)
+    return found
+
+
+def test_what_is_shown_are_the_defaults() -> None:
+    assert parse(show()) == EXAMPLE
+    assert Config(store=EXAMPLE.store, source=EXAMPLE.source) == EXAMPLE
+    assert EXAMPLE.stream.lag == 2 + EXAMPLE.stream.grace + EXAMPLE.stream.label_wait
+
+
+def test_every_key_and_every_explanation_is_shown() -> None:
+    shown = show()
+    for struct in structs(Config):
+        for line in (struct.__doc__ or "").strip().splitlines():
+            assert f"# {line.strip()}\n" in shown
+        for field in msgspec.structs.fields(struct):
+            assert f"{field.encode_name}:" in shown
+    for struct in (Stream, Process):
+        for field in msgspec.structs.fields(struct):
+            (description,) = [m.description for m in field.type.__metadata__ if m.description]
+            assert description in shown
+    assert f"kinds: {', '.join(names('scoring.scores'))}\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("  period: 5m", "length of a window: 30s, 5m, 1h, 1d, or whole seconds"),
+        ("    margin: 1.3", "1 to 3"),
+        ("  identity: text", "one of text, id"),
+        ("    by: [label, hypothesis, argmax]", "each one of label, hypothesis, argmax"),
+        ("    label_source: annotated", "one of annotated, weak; or other text"),
+        ("    half_life_windows: null", "at least 1"),
+        ('  unicode: "14.0.0"', ""),
+    ],
+)
+def test_a_comment_says_what_a_value_may_be(line: str, words: str) -> None:
+    shown = show().replace(f'"{EXAMPLE.policy.unicode}"', '"14.0.0"')
+    assert (f"\n{line}  # {words}\n" if words else f"\n{line}\n") in shown
+
+
+def test_the_schema_accepts_what_is_shown_and_no_unknown_key() -> None:
+    document = yaml.safe_load(show())
+    assert accepts(document)
+    assert accepts(BARE)
+    for path in ((), ("stream",), ("policy",), ("policy", "groups"), ("store",)):
+        wrong = copy.deepcopy(document)
+        section = wrong
+        for name in path:
+            section = section[name]
+        section["zebra"] = 1
+        assert not accepts(wrong), path
+
+
+@pytest.mark.parametrize("period", ["5m", "90s", 300, "0m", "5 m", 0, -1, True, None, "1h30m", 1.5])
+def test_the_schema_and_the_reader_agree_on_periods(period: object) -> None:
+    text = f"{show().split('stream:')[0]}stream: {{period: {msgspec.json.encode(period).decode()}}}"
+    try:
+        parse(text)
+        allowed = True
+    except ConfigError:
+        allowed = False
+    assert accepts({**BARE, "stream": {"period": period}}) is allowed
+
+
+def test_the_schema_explains() -> None:
+    made = schema()
+    assert made["$defs"]["Stream"]["description"] == Stream.__doc__
+    assert made["$defs"]["Stream"]["properties"]["lag"]["description"]
+    assert made["$defs"]["Config"]["required"] == ["store", "source"]
+    assert made["$defs"]["Config"]["properties"]["stream"]["default"]["period"] == "5m"
