@@ -121,7 +121,6 @@ class BottomK:
             (kept.ids[found] == ids).all(axis=1)
             & (kept.ranks[found] == block.ranks[rows])
             & (kept.groups[found] == block.groups[rows])
-            & (kept.strata[found] == block.strata[rows])
             & (kept.orders[found] <= block.orders[rows])
         )
         np.add.at(kept.multiplicity, found[repeats], block.multiplicity[rows[repeats]])

@@ -16,7 +16,10 @@ Int32s = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """n rows. Rows compete within a stratum, by (rank, identity, group)."""
+    """n rows. Rows compete within a stratum, by (rank, identity, group).
+
+    The stratum is a function of the group.
+    """
 
     strata: Int32s
     ranks: Int64s  # small is good
@@ -118,7 +121,6 @@ def fold(block: Block) -> Block:
     first = np.ones(len(rows), bool)
     first[1:] = ~(
         _repeats(block.ranks[rows])
-        & _repeats(block.strata[rows])
         & _repeats(block.groups[rows])
         & _repeats(ids[:, 0])
         & _repeats(ids[:, 1])

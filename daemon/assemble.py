@@ -14,7 +14,7 @@ from buffers import draw, exact
 from buffers.base import NEVER
 from daemon import answers, calibration, shard, tables
 from daemon.answers import Said
-from daemon.calibration import Calibration, Histogram
+from daemon.calibration import Calibration, Half, Histogram
 from daemon.engines import Engine
 from daemon.gather import EPOCH
 from daemon.merge import Merged, Taken, merge, plain_name
@@ -56,7 +56,7 @@ def assemble(inputs: Inputs) -> Shard:
     taught = calibration.fold(
         inputs.before,
         window,
-        rules.edition.checkpoint,
+        rules.edition.half or Half(rules.edition.checkpoint, {}, {}),
         counts,
         (labelled.answered, labelled.wrong),
         rules.policy.learning,

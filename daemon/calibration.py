@@ -98,18 +98,20 @@ def publish_half(checkpoint: str, counts: Counts) -> Half:
 def fold(
     before: Calibration,
     window: int,
-    checkpoint: str,
+    published: Half,
     parts: Iterable[Counts],
     answers: tuple[int, int],
     learning: Learning,
 ) -> Calibration:
     """Calibration of `window` = fold(the one before, parts of the window, audit answers).
 
+    `published` is the half that came with the window's checkpoint: its first shard folds onto it.
     `answers` = (answered, wrong) of the label windows since the shard before. Order of the parts
     does not matter: only sums enter.
     """
     parts, memory = list(parts), learning.memory_windows
-    old = before.half(checkpoint) or Half(checkpoint, {}, {})
+    checkpoint = published.checkpoint
+    old = before.half(checkpoint) or published
     names = sorted({*old.histograms, *(name for part in parts for name in part.histograms)})
     half = Half(
         checkpoint,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import ModuleType
 from typing import Any, cast
 
@@ -155,6 +156,7 @@ class Engines:
             model.close()
 
 
+@lru_cache(maxsize=64)
 def kind_module(package: str, kind: str) -> ModuleType:
     """The file of a kind that takes no options. Raises kinds.UnknownKind."""
     available = kinds.names(package)

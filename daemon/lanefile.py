@@ -103,7 +103,8 @@ class JsonLines:
         if len(lines) != count:
             self._refuse_line(text)
         values: list[bytes | None] = [bytes(line.value) for line in lines]
-        if not all(values) or any([line.raw is not None or line.tombstone for line in lines]):
+        odd = [line.raw is not None or line.tombstone for line in lines]
+        if True in odd or not all(values):
             values = [self._odd(line, at) for at, line in enumerate(lines, start=1)]
         offsets = [line.offset for line in lines]
         positions = self._positions(offsets)

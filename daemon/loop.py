@@ -12,8 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from daemon.engines import Engines, build_pool
 from daemon.ending import Ending
+from daemon.engines import Engines, build_pool
 from daemon.gather import Gathering, Prepared
 from daemon.intake import Intake
 from daemon.lane import Labels, Lane, Open, PutPart

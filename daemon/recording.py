@@ -145,7 +145,9 @@ class JsonWriter:
     def __init__(self, file: IO[bytes], form: str) -> None:
         codec = CODECS.get(Path(form).suffix)
         self._raw = file
-        self._file: Any = pa.CompressedOutputStream(pa.PythonFile(file, "w"), codec) if codec else file
+        self._file: Any = file
+        if codec:
+            self._file = pa.CompressedOutputStream(pa.PythonFile(file, "w"), codec)
 
     def append(
         self, positions: Sequence[int], times_ms: Sequence[int], values: Sequence[bytes | None]

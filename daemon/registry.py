@@ -195,4 +195,4 @@ class Registry:
 
 def _window(name: str) -> int:
     """The window in the last segment of an object's name."""
-    return int(name.rsplit("/", 1)[-1].split(".")[0])
+    return int(name.rsplit("/", 1)[-1].split(".", maxsplit=1)[0])

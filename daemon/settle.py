@@ -2,81 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from daemon import answers, assemble, shard, tables
 from daemon import part as parts
 from daemon.assemble import Inputs
 from daemon.decode import AnswerDecoder
 from daemon.engines import Engines
-from daemon.part import Part
-from daemon.pin import FIRST
+from daemon.pin import FIRST, Pin
 from daemon.pinning import Pinning
 from daemon.ports import EXIT_BUG, Fatal, LaneId, Missing
 from daemon.registry import Registry
+from daemon.rules import Rules
 from daemon.shard import Shard, ShardManifest
 
 AUDITED = 8  # shards whose audit rows are remembered for answers
 
 
-class Settler:
-    """Looks at the oldest pinned window without a shard, and makes it if its parts are there."""
+class InputsReader:
+    """Reads what a shard is a function of, by object names: for making it and for verifying it."""
 
-    def __init__(self, registry: Registry, pinning: Pinning, engines: Engines) -> None:
-        self._registry, self._pinning, self._engines = registry, pinning, engines
+    def __init__(self, registry: Registry, engines: Engines) -> None:
+        self._registry, self._engines = registry, engines
         self._audited: dict[int, dict[str, str | None]] = {}
 
-    def settle(self) -> ShardManifest | None:
-        """Make one shard durable; None where nothing can be made now."""
-        progress = self._registry.progress
-        assert progress is not None
-        window = progress.next_shard()
-        inputs = None if window is None else self.inputs(window)
-        if window is None or inputs is None:
-            return None
-        made = assemble.assemble(inputs)
-        manifest = self._publish(made)
-        progress.shard(window)
-        return manifest
-
-    def inputs(self, window: int) -> Inputs | None:
-        """Everything that the shard of `window` is a function of, read from the registry."""
-        registry = self._registry
-        genesis, progress = registry.genesis, registry.progress
-        assert genesis is not None and progress is not None
-        opened = self._pinning.open(window)
-        if opened is None:
-            return None
-        pin, rules = opened
-        last = max((w for w in progress.shards if w < window), default=FIRST)
-        first_label = max(genesis.first_window, min(last + 1, window - genesis.lag))
-        until = window + genesis.label_wait
-        labels = self._parts(progress.label_lanes, range(first_label, until + 1))
+    def read(
+        self, pin: Pin, rules: Rules, *, parts: Sequence[str], labels: Sequence[str], last: int
+    ) -> Inputs:
+        """`last` is the window of the shard before (or FIRST): audit answers fold after it."""
+        label_parts = [(name, self._registry.part(name)) for name in labels]
         decoder = AnswerDecoder(rules.policy.answer, rules.policy.limits)
         said = answers.read(
-            [part for _, part in labels], decoder, rules.key, audits_after=last, until=window
+            [part for _, part in label_parts],
+            decoder,
+            rules.key,
+            audits_after=last,
+            until=rules.window,
         )
-        audited = {w: self._audit_labels(w) for w in sorted({w for w, _ in said.audits})}
         return Inputs(
             pin=pin,
             rules=rules,
             engine=self._engines.of(rules.edition),
-            parts=self._parts(pin.lanes, range(window, window + 1)),
-            labels=labels,
+            parts=[(name, self._registry.part(name)) for name in parts],
+            labels=label_parts,
             said=said,
-            audited=audited,
-            before=registry.calibration(last),
+            audited={w: self._audit_labels(w) for w in sorted({w for w, _ in said.audits})},
+            before=self._registry.calibration(last),
         )
-
-    def _parts(self, lanes: tuple[LaneId, ...], windows: range) -> list[tuple[str, Part]]:
-        """Each part of these lanes that covers one of the windows, once."""
-        progress = self._registry.progress
-        assert progress is not None
-        names = {
-            parts.name(lane, first): None
-            for lane in lanes
-            for window in windows
-            if (first := progress.part_window(lane, window)) is not None
-        }
-        return [(name, self._registry.part(name)) for name in names]
 
     def _audit_labels(self, window: int) -> dict[str, str | None]:
         """id -> given label, of the audit rows of an earlier shard; empty if there is none."""
@@ -96,6 +68,58 @@ class Settler:
             while len(self._audited) > AUDITED:
                 del self._audited[next(iter(self._audited))]
         return self._audited[window]
+
+
+class Settler:
+    """Looks at the oldest pinned window without a shard, and makes it if its parts are there."""
+
+    def __init__(self, registry: Registry, pinning: Pinning, engines: Engines) -> None:
+        self._registry, self._pinning = registry, pinning
+        self.reader = InputsReader(registry, engines)
+
+    def settle(self) -> ShardManifest | None:
+        """Make one shard durable; None where nothing can be made now."""
+        progress = self._registry.progress
+        assert progress is not None
+        window = progress.next_shard()
+        inputs = None if window is None else self.inputs(window)
+        if window is None or inputs is None:
+            return None
+        made = assemble.assemble(inputs)
+        manifest = self._publish(made)
+        progress.shard(window)
+        return manifest
+
+    def inputs(self, window: int) -> Inputs | None:
+        """Everything that the shard of `window` is a function of; None while a pin waits."""
+        genesis, progress = self._registry.genesis, self._registry.progress
+        assert genesis is not None and progress is not None
+        opened = self._pinning.open(window)
+        if opened is None:
+            return None
+        pin, rules = opened
+        last = max((w for w in progress.shards if w < window), default=FIRST)
+        first_label = max(genesis.first_window, min(last + 1, window - genesis.lag))
+        labels = range(first_label, window + genesis.label_wait + 1)
+        return self.reader.read(
+            pin,
+            rules,
+            parts=self._names(pin.lanes, range(window, window + 1)),
+            labels=self._names(progress.label_lanes, labels),
+            last=last,
+        )
+
+    def _names(self, lanes: tuple[LaneId, ...], windows: range) -> list[str]:
+        """Each part of these lanes that covers one of the windows, once."""
+        progress = self._registry.progress
+        assert progress is not None
+        names = {
+            parts.name(lane, first): None
+            for lane in lanes
+            for window in windows
+            if (first := progress.part_window(lane, window)) is not None
+        }
+        return list(names)
 
     def _publish(self, made: Shard) -> ShardManifest:
         """Rows first, the manifest last: whoever sees it may read what it names."""

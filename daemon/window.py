@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -48,7 +49,7 @@ def segments(
     late = (times_ms // period_ms) < windows
     cuts = np.flatnonzero(np.diff(windows)) + 1
     edges = [0, *cuts.tolist(), len(times_ms)]
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in itertools.pairwise(edges):
         yield Segment(
             int(windows[first]),
             first,

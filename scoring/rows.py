@@ -40,9 +40,9 @@ def natural_log(x: Floats) -> Floats:
     bits = x.view(np.int32)
     exponent = (bits - _TWO_THIRDS) >> 23
     mantissa = (bits - (exponent << 23)).view(np.float32)  # in [2/3, 4/3)
-    s: Floats = (mantissa - _ONE) / (mantissa + _ONE)
+    s = (mantissa - _ONE) / (mantissa + _ONE)
     square = s * s
-    total: Floats = np.full_like(s, _SERIES[0])
+    total = np.full_like(s, _SERIES[0])
     for coefficient in _SERIES[1:]:
         total *= square
         total += coefficient
@@ -54,13 +54,14 @@ def row_sums(table: Floats) -> Floats:
 
     The order of addition depends on k alone; the error is at most ceil(log2 k) roundings.
     """
-    columns = np.array(table.T, order="C")  # (k, n): additions run along contiguous memory
+    columns: Floats = np.array(table.T, order="C")  # (k, n): additions run along contiguous memory
     width = len(columns)
     while width > 1:
         half = width // 2
         columns[:half] += columns[width - half : width]
         width -= half
-    return columns[0]
+    sums: Floats = columns[0]
+    return sums
 
 
 def top_two(probs: Floats) -> tuple[Ints, Floats, Floats]:

@@ -30,7 +30,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     path: Annotated[str, Meta(min_length=1)]
     order: Literal["behind", "round-robin"] | Annotated[int, Meta(ge=0)] = "behind"
     lanes_at_once: Annotated[int, Meta(ge=1)] = 1
-    read_ahead_bytes: Annotated[int, Meta(ge=1, le=1 << 28)] = 1 << 20
+    read_ahead_bytes: Annotated[int, Meta(ge=1, le=1 << 28)] = 1 << 18
 
 
 def build(options: Options) -> Source:

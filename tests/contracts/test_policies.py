@@ -119,7 +119,7 @@ def test_the_line_by_hand(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_cold_weighs_uniformly(kind: str) -> None:
-    verdict = build(kind).weigh(scored(1), Terms(0, 1, None, True))
+    verdict = build(kind).weigh(scored(1), Terms(5000, 6000, None, True))
     assert (verdict.weights == GRID).all()
 
 
@@ -134,6 +134,7 @@ def test_no_label_no_el2n_no_weight(kind: str, cold: bool) -> None:
     missing = batch.scores["el2n"] == MISSING
     assert missing.any()
     np.testing.assert_array_equal(verdict.reasons == NO_LABEL, missing)
+    np.testing.assert_array_equal(verdict.weights == 0, missing)
 
 
 def test_only_default_quarantines() -> None:

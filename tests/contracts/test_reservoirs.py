@@ -61,7 +61,7 @@ def offer(reservoir: Reservoir, world: World, rows: Sequence[int]) -> None:
     reservoir.offer_many(
         np.array([key[0] for key in some], np.int32),
         np.array([key[1] for key in some], np.int64),
-        np.array([[key[2] % 2, key[2]] for key in some], np.uint64).reshape(-1, 2),
+        np.array([divmod(key[2], 3) for key in some], np.uint64).reshape(-1, 2),
         np.array(rows, np.int64),
         [f"record {row}" for row in rows],
     )
@@ -163,7 +163,7 @@ def test_with_room_for_all_nothing_is_turned_away(build: Build, world: World) ->
     reservoir = at_once(build, World(room, 1000, world.offers))
     kept = reservoir.items()
     assert kept.multiplicity.sum() == len(world.offers)
-    seen = {(g, r, i % 2, i) for g, r, i in world.offers}
+    seen = {(g, r, *divmod(i, 3)) for g, r, i in world.offers}
     rows = zip(kept.groups.tolist(), kept.log_ranks.tolist(), kept.ids.tolist(), strict=True)
     assert {(g, r, high, low) for g, r, (high, low) in rows} == seen
     assert set(reservoir.thresholds().tolist()) == {NEVER}

@@ -77,7 +77,7 @@ def definition(world: World) -> tuple[list[Row], list[int]]:
 
 def offer(reservoir: Balanced, offers: Sequence[Offer]) -> None:
     groups, ranks, numbers, orders = np.array(offers, np.int64).reshape(-1, 4).T
-    ids = np.stack([numbers // 5, numbers], axis=1).astype(np.uint64)
+    ids = np.stack([numbers // 5, numbers % 5], axis=1).astype(np.uint64)
     items = [f"record {order}" for order in orders]
     reservoir.offer_many(groups.astype(np.int32), ranks, ids, orders, items)
 
@@ -93,7 +93,8 @@ def absorbed(world: World, offers: Sequence[Offer] | None = None, batch: int = 7
 
 def rows_of(kept: Kept) -> list[Row]:
     assert kept.items == [f"record {order}" for order in kept.orders]
-    columns = (kept.groups, kept.log_ranks, kept.ids[:, 1], kept.multiplicity, kept.orders)
+    numbers = kept.ids[:, 0] * 5 + kept.ids[:, 1]  # in the order of the identities
+    columns = (kept.groups, kept.log_ranks, numbers, kept.multiplicity, kept.orders)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 

@@ -1,0 +1,145 @@
+"""The rolling reservoir: the merge of many windows' parts, with forward decay (law 9).
+
+Derived, never state: it can be made for any range of windows that still has its parts. Decay adds
+a constant per window to log-ranks, so ranks need no rewriting and the merge stays exact (Cormode,
+Shkapenyuk, Srivastava and Xu 2009, forward decay). With one draw per key in every window, a key's
+smallest rank decides; its multiplicity is the sum over windows in which it stayed a candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from buffers import draw, exact
+from buffers.base import NEVER
+from daemon import assemble, shard, tables
+from daemon.engines import build_pool
+from daemon.history import History
+from daemon.merge import Merged, Taken, chance_of
+from daemon.pool import Columns, Pooled, plain_name, pooled
+from daemon.rules import Rules
+
+LN2_STEPS = int(float(exact.ln(np.array([2.0]))[0]) * draw.RANK_UNIT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rolled:
+    """A rolling shard: rows as those of a shard, and what it was made of."""
+
+    name: str
+    windows: tuple[int, ...]
+    rows: dict[str, list[Any]]
+    kept: dict[str, int]
+    selection_digest: str
+    rows_digest: str
+
+
+def decay_steps(age: int, half_life: int | None) -> int:
+    """What a window `age` windows older than the newest adds to its log-ranks."""
+    return age * LN2_STEPS // half_life if half_life else 0
+
+
+def roll(history: History, newest: int) -> Rolled:
+    """Merge the windows that the policy of `newest` keeps. Raises Fatal, Missing."""
+    _, rules = history.rules(newest)
+    policy = rules.policy
+    first = newest - policy.rolling.windows + 1
+    windows = [w for w in history.windows() if first <= w <= newest]
+    rows: dict[str, list[Any]] = {}
+    merged = _Merge(rules, policy.rolling.capacity_rows)
+    for window in windows:
+        inputs = history.inputs(history.registry.manifest(window))
+        own = sorted(
+            (part for _, part in inputs.parts if part.manifest.ledger),
+            key=lambda part: part.manifest.lane,
+        )
+        pool = pooled(own, inputs.engine, inputs.rules, inputs.said.labels)
+        decay = decay_steps(newest - window, policy.rolling.half_life_windows)
+        merged.add(pool, inputs.rules, decay)
+    rows, kept = merged.table()
+    selection, content = shard.digests(rows, newest)
+    name = f"{shard.ROLLING_PREFIX}{newest:012d}-{content[:32]}.parquet"
+    return Rolled(name, tuple(windows), rows, kept, selection, content)
+
+
+def write(history: History, rolled: Rolled) -> None:
+    """Make it an object: content-addressed, so that writing it again changes nothing."""
+    scores = shard.scores_of(rolled.rows)
+    footer = {
+        "windows": rolled.windows,
+        "rows_digest": rolled.rows_digest,
+        "selection_digest": rolled.selection_digest,
+    }
+    data = tables.encode(rolled.rows, shard.row_types(scores), tables.canonical(footer))
+    history.registry.store.create(rolled.name, data)
+
+
+class _Merge:
+    """Pools of several windows under the rules of the newest."""
+
+    def __init__(self, rules: Rules, capacity: int) -> None:
+        self.rules = rules
+        self._box = build_pool(rules, capacity)
+        self._tau = dict.fromkeys(rules.groups, NEVER)
+        self._sources: list[tuple[Columns, Rules]] = []
+
+    def add(self, pool: Pooled, rules: Rules, decay: int) -> None:
+        """Offer a window's candidates: groups and keys as the newest rules name them."""
+        columns, index, source = pool.columns, self.rules.index, len(self._sources)
+        self._sources.append((columns, rules))
+        by = rules.policy.groups.by
+        groups, ranks, ids, orders, counts = [], [], [], [], []
+        for row in pool.stay:
+            name = plain_name(columns, row, by)
+            group = 0 if self.rules.cold else index.get(name, 0)
+            before = 0 if rules.cold else rules.index.get(columns["group"][row], 0)
+            mask = rules.mask(before, name) ^ self.rules.mask(group, name)
+            groups.append(group)
+            ranks.append(columns["log_rank"][row] + decay)
+            ids.append((columns["key_hi"][row], columns["key_lo"][row] ^ mask))
+            # windows do not overlap, so (lane, position) orders their records too
+            orders.append(columns["order"][row])
+            counts.append(columns["multiplicity"][row])
+        for group_name, tau in pool.taus.items():
+            if group_name in self._tau and tau != NEVER:
+                self._tau[group_name] = min(self._tau[group_name], tau + decay)
+        if groups:
+            self._box.offer_many(
+                np.array(groups, np.int32),
+                np.array(ranks, np.int64),
+                np.array(ids, np.uint64).reshape(-1, 2),
+                np.array(orders, np.int64),
+                [(source, row, decay) for row in pool.stay],
+                np.array(counts, np.int64),
+            )
+
+    def table(self) -> tuple[dict[str, list[Any]], dict[str, int]]:
+        """The rows kept, by (lane, position), and how many of each group."""
+        kept = self._box.items()
+        taus = self._box.thresholds().tolist()
+        picked = []
+        for (source, row, decay), group, count in zip(
+            kept.items, kept.groups.tolist(), kept.multiplicity.tolist(), strict=True
+        ):
+            columns, rules = self._sources[source]
+            tau = min(taus[group], self._tau[self.rules.groups[group]])
+            # ranks were raised by the decay, so the tau of the plain rank is lower by it
+            plain = tau if tau == NEVER else tau - decay
+            taken = Taken(row, {"selected": chance_of(columns["weight"][row], plain)}, count, plain)
+            one = Merged(columns, [taken], {}, 0, 0, {})
+            cells = assemble.table(one, rules, _scores(columns))
+            picked.append({name: column[0] for name, column in cells.items()})
+        picked.sort(key=lambda cells: (cells["lane"], cells["position"]))
+        scores = _scores(self._sources[0][0]) if self._sources else ()
+        rows = {n: [cells[n] for cells in picked] for n in shard.row_types(scores)}
+        counts: dict[str, int] = {}
+        for cells in picked:
+            counts[cells["group"]] = counts.get(cells["group"], 0) + 1
+        return rows, dict(sorted(counts.items()))
+
+
+def _scores(columns: Columns) -> tuple[str, ...]:
+    return tuple(n[len("score_") :] for n in columns if n.startswith("score_"))
