@@ -1,12 +1,12 @@
 """Normalised text: what the model reads and what a repeat is recognised by, in text mode.
 
-`nfkc-casefold-1` follows Unicode's caseless compatibility match (D146 in chapter 3 of the
-standard) and leaves out what cannot be seen, as NFKC_Casefold does:
+`nfkc-casefold-1` matches without case in the manner of Unicode's NFKC_Casefold (chapter 3.13 of
+the standard), which also leaves out what cannot be seen:
 
 1. control characters and separators become a space; format characters (bidi controls, joiners,
    soft hyphen) and the other default-ignorable code points are dropped;
-2. NFKC, case folding, NFKC, case folding, NFKC (one folding is not enough: folding may open a
-   composition, composition may make a letter that folds);
+2. NFKC, so that equivalent spellings are one from here on; case folding; NFKC, because folding
+   may bring letters together that compose;
 3. white space runs become one space, none at the ends.
 
 The result is a fixpoint: normalising twice is normalising once.
@@ -64,7 +64,6 @@ def _nfkc_casefold() -> Normaliser:
             folded = text.lower()
         else:
             folded = normal("NFKC", normal("NFKC", seen.sub("", text)).casefold())
-            folded = normal("NFKC", folded.casefold())
         folded = folded.strip()
         return " ".join(folded.split()) if "  " in folded else folded
 

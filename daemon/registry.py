@@ -40,6 +40,10 @@ class Registry:
         self._last_pin = self._last_shard = ""
         self._calibrations: dict[int, Calibration] = {}
 
+    def reload(self) -> None:
+        """Look for a genesis again: somebody else may have created it since."""
+        self.genesis = self._read(geneses.NAME, Genesis)
+
     def _read(self, name: str, kind: type[T]) -> T | None:
         try:
             return msgspec.json.decode(self.store.get(name), type=kind)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from buffers import draw, exact
-from buffers.base import NEVER
+from buffers.base import NEVER, Reservoir
 from daemon import assemble, shard, tables
 from daemon.engines import build_pool
 from daemon.history import History
@@ -77,49 +77,69 @@ def write(history: History, rolled: Rolled) -> None:
     history.registry.store.create(rolled.name, data)
 
 
+_Key = tuple[int, int, int]  # group, identity
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    place: tuple[int, int]  # log-rank with decay, order
+    item: tuple[int, int, int]  # source, row, decay
+    count: int
+
+
 class _Merge:
     """Pools of several windows under the rules of the newest."""
 
     def __init__(self, rules: Rules, capacity: int) -> None:
-        self.rules = rules
-        self._box = build_pool(rules, capacity)
+        self.rules, self._capacity = rules, capacity
         self._tau = dict.fromkeys(rules.groups, NEVER)
         self._sources: list[tuple[Columns, Rules]] = []
+        self._best: dict[_Key, _Entry] = {}
 
     def add(self, pool: Pooled, rules: Rules, decay: int) -> None:
-        """Offer a window's candidates: groups and keys as the newest rules name them."""
+        """Take in a window's candidates: groups and keys as the newest rules name them.
+
+        Windows weigh one key differently, each by its own calibration: the smallest rank counts.
+        """
         columns, index, source = pool.columns, self.rules.index, len(self._sources)
         self._sources.append((columns, rules))
-        by = rules.policy.groups.by
-        groups, ranks, ids, orders, counts = [], [], [], [], []
         for row in pool.stay:
-            name = plain_name(columns, row, by)
+            name = plain_name(columns, row, rules.policy.groups.by)
             group = 0 if self.rules.cold else index.get(name, 0)
             before = 0 if rules.cold else rules.index.get(columns["group"][row], 0)
             mask = rules.mask(before, name) ^ self.rules.mask(group, name)
-            groups.append(group)
-            ranks.append(columns["log_rank"][row] + decay)
-            ids.append((columns["key_hi"][row], columns["key_lo"][row] ^ mask))
+            key = (group, columns["key_hi"][row], columns["key_lo"][row] ^ mask)
             # windows do not overlap, so (lane, position) orders their records too
-            orders.append(columns["order"][row])
-            counts.append(columns["multiplicity"][row])
+            place = (columns["log_rank"][row] + decay, columns["order"][row])
+            count = columns["multiplicity"][row]
+            entry = _Entry(place, (source, row, decay), count)
+            held = self._best.get(key)
+            if held is not None:
+                best = min(entry, held, key=lambda e: e.place)
+                entry = _Entry(best.place, best.item, count + held.count)
+            self._best[key] = entry
         for group_name, tau in pool.taus.items():
             if group_name in self._tau and tau != NEVER:
                 self._tau[group_name] = min(self._tau[group_name], tau + decay)
-        if groups:
-            self._box.offer_many(
-                np.array(groups, np.int32),
-                np.array(ranks, np.int64),
-                np.array(ids, np.uint64).reshape(-1, 2),
-                np.array(orders, np.int64),
-                [(source, row, decay) for row in pool.stay],
-                np.array(counts, np.int64),
+
+    def _fill(self) -> Reservoir:
+        box = build_pool(self.rules, self._capacity)
+        keys, entries = list(self._best), list(self._best.values())
+        if keys:
+            box.offer_many(
+                np.array([group for group, _, _ in keys], np.int32),
+                np.array([e.place[0] for e in entries], np.int64),
+                np.array([(high, low) for _, high, low in keys], np.uint64),
+                np.array([e.place[1] for e in entries], np.int64),
+                [e.item for e in entries],
+                np.array([e.count for e in entries], np.int64),
             )
+        return box
 
     def table(self) -> tuple[dict[str, list[Any]], dict[str, int]]:
         """The rows kept, by (lane, position), and how many of each group."""
-        kept = self._box.items()
-        taus = self._box.thresholds().tolist()
+        box = self._fill()
+        kept, taus = box.items(), box.thresholds().tolist()
         picked = []
         for (source, row, decay), group, count in zip(
             kept.items, kept.groups.tolist(), kept.multiplicity.tolist(), strict=True

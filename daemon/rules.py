@@ -25,6 +25,11 @@ from scoring.types import GRID, Terms
 
 OTHER = "(other)"  # names that have no group of their own
 ALL = "(all)"  # the one group of a cold window
+NO_HALF, NO_NOISE_RATE = "no_half", "no_noise_rate"
+COLD = {  # why a window is cold, for people
+    NO_HALF: "the checkpoint has no calibration half yet: publish it with a sample",
+    NO_NOISE_RATE: "no audit answers yet and no assumed rate: the label noise is unknown",
+}
 NO_CAP = 1 << 40
 
 
@@ -37,7 +42,7 @@ class Rules:
     calibration: int  # window that it was learnt up to, or pin.FIRST
     key: bytes
     terms: Terms
-    cold: str  # why nothing is weighed or balanced here; "" when warm
+    cold: str  # a key of COLD: nothing is weighed or balanced here; "" when warm
     groups: tuple[str, ...]
     quotas: Quotas
 
@@ -83,7 +88,7 @@ def group_names(
 
 def _cold_reason(half: Half | None, calibration: Calibration, policy: Policy) -> str:
     if half is None or half.rows < policy.learning.minimum_rows:
-        return "the checkpoint has no calibration half yet"
+        return NO_HALF
     rate = noise_rate(calibration.traffic, policy.quarantine)
     if (
         "label" in policy.groups.by
@@ -91,7 +96,7 @@ def _cold_reason(half: Half | None, calibration: Calibration, policy: Policy) ->
         and policy.quarantine.assumed_rate is None
     ):
         # balancing by unquarantined labels nearly doubled the noise kept (.099 -> .178)
-        return "no audit answers yet: the label noise is unknown"
+        return NO_NOISE_RATE
     return ""
 
 

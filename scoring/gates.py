@@ -21,10 +21,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
-from scoring.models.selftest import self_test
 
 from scoring.correlation import spearman
 from scoring.models.base import BadModel, NotInvariant
+from scoring.models.selftest import self_test
 from scoring.types import Model, Outputs
 
 GOLDEN_TEXTS_MIN = 16

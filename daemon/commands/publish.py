@@ -1,0 +1,157 @@
+"""sluice publish: a checkpoint passes its gates and becomes an edition, with a policy.
+
+    sluice publish checkpoints/2024-06-01 --sample recent.jsonl
+    sluice publish checkpoints/2024-06-02 --from 2024-06-02T12:00Z --policy next.yaml
+    sluice publish --watch checkpoints/
+
+A window takes the highest edition whose first window has come; nothing that is pinned changes. A
+checkpoint that is refused says why and exits 78; the edition before goes on. The sample (JSON
+lines of text, and label where known) makes the calibration half; without one, the audit rows of
+the newest shards are scored.
+"""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from daemon.commands.session import Session, config_argument, open_session
+from daemon.console import Console
+from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, Fatal
+from daemon.publish import Published, Refused, Sample, publish, recent_sample
+from daemon.window import window_of
+from scoring import checkpoints
+from scoring.gates import Finding
+from scoring.manifest import BadCheckpoint
+
+WATCH_SECONDS = 5.0
+
+
+class SampleRow(msgspec.Struct, frozen=True):
+    """One line of a sample file."""
+
+    text: str
+    label: str | None = None
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    config_argument(parser)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("folder", nargs="?", metavar="FOLDER", help="checkpoint to publish")
+    what.add_argument("--watch", metavar="FOLDER", help="publish every folder that appears in it")
+    parser.add_argument("--policy", metavar="FILE", help="take the policy of this configuration")
+    parser.add_argument("--sample", metavar="FILE", help="JSON lines of text and label")
+    parser.add_argument(
+        "--from",
+        dest="first",
+        metavar="TIME",
+        help="first window: an ISO 8601 time, or a window number (default: the next window)",
+    )
+    parser.add_argument(
+        "--allow-missing-labels", action="store_true", help="the new model may know fewer intents"
+    )
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Raises Fatal, BadCheckpoint, ConfigError."""
+    session = open_session(arguments, console)
+    if not arguments.watch:
+        return one(session, Path(arguments.folder), arguments)
+    seen: set[str] = set()
+    console.say(f"watching {arguments.watch}; Ctrl-C ends it")
+    while True:
+        folders = sorted(p for p in Path(arguments.watch).iterdir() if p.is_dir())
+        for folder in folders:
+            if folder.name not in seen and not folder.name.startswith("."):
+                seen.add(folder.name)
+                try:
+                    one(session, folder, arguments)
+                except BadCheckpoint as error:
+                    console.log("refused", level="warning", checkpoint=folder.name)
+                    console.say(f"{folder.name} refused: {error}")
+        session.clock.sleep(WATCH_SECONDS)
+
+
+def one(session: Session, folder: Path, arguments: argparse.Namespace) -> int:
+    """Publish a folder; the exit code."""
+    checkpoint, blobs = checkpoints.read_directory(folder, name=folder.name[:64])
+    registry = session.registry
+    sample = read_sample(Path(arguments.sample)) if arguments.sample else recent_sample(registry)
+    outcome = publish(
+        registry,
+        checkpoint,
+        blobs,
+        session.policy(arguments.policy),
+        first_window=first_window(session, arguments.first),
+        sample=sample,
+        allow_missing_labels=arguments.allow_missing_labels,
+        threads=session.threads,
+    )
+    tell(session.console, outcome)
+    return EXIT_STATE if isinstance(outcome, Refused) else EXIT_OK
+
+
+def tell(console: Console, outcome: Published | Refused) -> None:
+    """Each gate, then the outcome."""
+    for finding in outcome_findings(outcome):
+        mark = "ok  " if finding.passed else ("warn" if finding.warning else "FAIL")
+        console.say(f"  {mark} {finding.gate}: {finding.detail}")
+    if isinstance(outcome, Published):
+        edition = outcome.edition
+        half = f"half from {outcome.sample_rows} rows" if edition.half else "no half: cold at first"
+        console.say(
+            f"published edition {edition.number}: checkpoint {edition.checkpoint[:12]}, "
+            f"{len(edition.classes)} classes, from window {edition.first_window}, {half}"
+        )
+    else:
+        console.say("refused: the edition before goes on")
+
+
+def outcome_findings(outcome: Published | Refused) -> tuple[Finding, ...]:
+    return outcome.verdict.findings
+
+
+def read_sample(path: Path) -> Sample:
+    """JSON lines. Raises Fatal naming the line, never what stands in it."""
+    sample = Sample([], [])
+    decoder = msgspec.json.Decoder(SampleRow)
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise Fatal(f"sample {path.name}: {error.strerror}", code=EXIT_CONFIG) from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Fatal(
+                f"sample {path.name}, line {number} is no object with a text",
+                code=EXIT_CONFIG,
+                hint='one line each: {"text": "...", "label": "..."}',
+            ) from None
+        sample.texts.append(row.text)
+        sample.labels.append(row.label)
+    return sample
+
+
+def first_window(session: Session, text: str | None) -> int:
+    """A window number, an ISO time, or the window after the one that is now."""
+    period = session.config.stream.period_ms
+    if text is None:
+        return window_of(int(session.clock.now() * 1000), period) + 1
+    if text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Fatal(
+            f"--from {text!r} is no time",
+            code=EXIT_CONFIG,
+            hint="write 2024-06-01T12:00Z, or the number of a window",
+        ) from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return window_of(int(moment.timestamp() * 1000), period)

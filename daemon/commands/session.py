@@ -1,0 +1,101 @@
+"""What most commands begin with: the configuration, and the store and source that it names."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from daemon import config, keyfile
+from daemon.clock import SystemClock
+from daemon.console import Console
+from daemon.engines import Engines
+from daemon.history import History
+from daemon.policy import Policy
+from daemon.ports import EXIT_CONFIG, Clock, Fatal, Source, Store
+from daemon.registry import Registry
+from daemon.settings import Config
+from scoring import kinds
+
+VARIABLE = "SLUICE_CONFIG"
+
+
+def config_argument(parser: argparse.ArgumentParser) -> None:
+    """`-c FILE`, or the environment, or ./sluice.yaml."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        default=os.environ.get(VARIABLE) or "sluice.yaml",
+        help=f"configuration (default: ${VARIABLE}, else ./sluice.yaml)",
+    )
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One command at work. Store, key and source open when they are first asked for."""
+
+    config: Config
+    console: Console
+    clock: Clock
+    _registry: Registry | None = None
+    _engines: Engines | None = None
+
+    @property
+    def key(self) -> bytes:
+        """The secret, from its file."""
+        return keyfile.read(keyfile.find(self.config.keys, os.environ))
+
+    @property
+    def threads(self) -> int:
+        """Of the model; one per core unless the configuration says otherwise."""
+        return self.config.process.threads or os.cpu_count() or 1
+
+    @property
+    def registry(self) -> Registry:
+        if self._registry is None:
+            spec = self.config.store
+            store = cast(Store, kinds.load("daemon.stores", spec.kind, spec.options))
+            self._registry = Registry(store)
+        return self._registry
+
+    @property
+    def engines(self) -> Engines:
+        if self._engines is None:
+            self._engines = Engines(self.registry.store, self.key, threads=self.threads)
+        return self._engines
+
+    def source(self) -> Source:
+        """A new source; the caller closes it."""
+        spec = self.config.source
+        return cast(Source, kinds.load("daemon.sources", spec.kind, spec.options))
+
+    def history(self) -> History:
+        """What the store has settled."""
+        return History(self.registry, self.engines)
+
+    def policy(self, file: str | None) -> Policy:
+        """The policy of another configuration file, or this one's."""
+        return config.load(Path(file)).policy if file else self.config.policy
+
+    def window(self, text: str) -> int:
+        """A window by number, `last`, or a path or object name that holds it. Raises Fatal."""
+        windows = [
+            int(name.split("/")[1])
+            for name in self.registry.store.list("shards/")
+            if name.endswith("/manifest.json")
+        ]
+        if text == "last" and windows:
+            return windows[-1]
+        for part in (text, *reversed(Path(text).parts)):
+            if part.isdigit() and int(part) in windows:
+                return int(part)
+        near = f"the store has {windows[0]} to {windows[-1]}" if windows else "the store has none"
+        raise Fatal(f"there is no shard {text}", code=EXIT_CONFIG, hint=near)
+
+
+def open_session(arguments: argparse.Namespace, console: Console) -> Session:
+    """Read the configuration. Raises ConfigError."""
+    return Session(config.load(Path(arguments.config)), console, SystemClock())

@@ -1,0 +1,35 @@
+"""sluice skip: pass over a dead lane, so that the others' shards can be made.
+
+    sluice skip utterances/2 5698443
+
+Creates the lane's part up to that window, empty. Nothing is lost: its records come as `late` in
+the lane's next window. If the lane's owner was faster, its part stays and nothing changes.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from daemon import skip
+from daemon.commands.session import config_argument, open_session
+from daemon.console import Console
+from daemon.ports import EXIT_CONFIG, EXIT_OK, Fatal, LaneId
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    config_argument(parser)
+    parser.add_argument("lane", metavar="TOPIC/PARTITION")
+    parser.add_argument("window", metavar="WINDOW", type=int, help="the last window to pass over")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Raises Fatal."""
+    session = open_session(arguments, console)
+    topic, _, partition = arguments.lane.rpartition("/")
+    if not topic or not partition.isdigit():
+        raise Fatal(
+            f"{arguments.lane!r} is no lane", code=EXIT_CONFIG, hint="write it as topic/partition"
+        )
+    made = skip.skip(session.registry, LaneId(topic, int(partition)), arguments.window)
+    console.say(f"skipped {made.lane}, windows {made.window} to {made.through}")
+    return EXIT_OK

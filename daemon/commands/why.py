@@ -1,0 +1,38 @@
+"""sluice why: what became of an utterance: kept, evicted, refused, repeated or never seen.
+
+    sluice why utterance-0042
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from daemon.commands.session import config_argument, open_session
+from daemon.console import Console
+from daemon.ports import EXIT_OK
+from daemon.why import why
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    config_argument(parser)
+    parser.add_argument("id", metavar="ID", help="the utterance's id, as it stood in the record")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Raises Fatal."""
+    session = open_session(arguments, console)
+    fates = why(session.history(), arguments.id, session.key)
+    if not fates:
+        console.say(
+            "never seen: no ledger knows this id (or its record was refused before the id could "
+            "be read, or its window has no part yet)"
+        )
+    for fate in fates:
+        console.say(f"{fate.verdict}: {fate.detail}")
+        facts = {"lane": fate.lane, "window": fate.window, "position": fate.position, **fate.facts}
+        console.table(("what", "value"), [(k, _cell(v)) for k, v in facts.items()])
+    return EXIT_OK
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
