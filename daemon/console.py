@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import IO, Literal, Self
+from typing import IO, Self
 
 import rich.box
 from rich.console import Console as RichConsole
@@ -25,10 +25,10 @@ from rich.text import Text
 from daemon.ports import Clock
 
 Field = int | float | bool | str | None
-Level = Literal["info", "warning", "error"]  # error: data is at stake, or an operator must act
 
 WORD = re.compile(r"[A-Za-z0-9_.:/@+=,()\[\]-]{0,256}")  # names, digests, lanes, object names
-COLOURS: dict[Level, str] = {"info": "cyan", "warning": "yellow", "error": "bold red"}
+# and their colours; error: data is at stake, or an operator must act
+LEVELS = {"info": "cyan", "warning": "yellow", "error": "bold red"}
 
 
 def plain(value: Field) -> Field:
@@ -61,10 +61,15 @@ class Console:
         self._errors = _Lossy(file=errors, force_terminal=terminal, highlight=False)
         self._output = RichConsole(file=output, force_terminal=terminal, highlight=False)
 
-    def log(self, event: str, /, *, level: Level = "info", **fields: Field) -> None:
-        """One line: coloured on a terminal, else JSON. Never raises for a stream that is gone."""
+    def log(self, event: str, /, **fields: Field) -> None:
+        """One line: coloured on a terminal, else JSON. Never raises for a stream that is gone.
+
+        The field `level` is one of LEVELS; left out, or anything else, it is "info".
+        """
         moment = datetime.fromtimestamp(self._clock.now(), UTC)
         shown = {name: plain(value) for name, value in fields.items()}
+        level = str(shown.pop("level", "info"))
+        level = level if level in LEVELS else "info"
         with suppress(OSError):  # telemetry is lossy: it never stops the work
             if not self._errors.is_terminal:
                 time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -73,7 +78,7 @@ class Console:
                 return
             text = Text()
             text.append(f"{moment:%H:%M:%S} ", style="dim")
-            text.append(f"{plain(event)}", style=COLOURS[level])
+            text.append(f"{plain(event)}", style=LEVELS[level])
             for name, value in shown.items():
                 text.append(f" {name}=", style="dim")
                 text.append(_cell(value))
@@ -83,6 +88,10 @@ class Console:
         """A sentence of ours for the person who called a command: lines on `errors`."""
         with suppress(OSError):
             self._errors.print(Text(message), soft_wrap=True)
+
+    def write(self, text: str) -> None:
+        """A result that is a text of its own (YAML, JSON), to `output` as it is."""
+        _write(self._output.file, text)
 
     def progress(self, title: str, total: int, *, every_percent: int = 10) -> Progress:
         """A bar over `total` steps (0: nothing to do), for a `with` block."""

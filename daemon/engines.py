@@ -19,22 +19,37 @@ from daemon.edition import Edition
 from daemon.gather import Prepared
 from daemon.normalise import normaliser
 from daemon.policy import SEMANTICS
-from daemon.ports import EXIT_DEPENDENCY, Batch, Fatal, Store
+from daemon.ports import EXIT_DEPENDENCY, EXIT_STATE, Batch, Fatal, Store
 from daemon.rules import Rules
 from daemon.window import Segment
 from scoring import checkpoints, kinds
+from scoring.manifest import BadCheckpoint
 from scoring.models import selftest
-from scoring.models.base import NotInvariant
+from scoring.models.base import BadModel
 from scoring.scorer import Scorer
 from scoring.types import Model, Policy, Score, Scored
 
-SELF_TEST = (
-    "turn on the light",
-    "set a timer for ten minutes",
-    "what is the weather like tomorrow in the north of the country",
+SELF_TEST = (  # ordinary requests of many lengths: no user ever said them to us
     "play",
-    "add milk and two dozen eggs to my shopping list please",
+    "turn on the light",
+    "what time is it",
+    "set a timer for ten minutes",
     "is the front door locked",
+    "call my sister on her mobile",
+    "make it two degrees warmer in here",
+    "what is the weather like tomorrow in the north of the country",
+    "add milk and two dozen eggs to my shopping list please",
+    "skip this song",
+    "how far is the moon",
+    "wake me at half past six on weekdays",
+    "remind me to water the plants when I get home this evening",
+    "close all the blinds",
+    "read me the headlines",
+    "volume up",
+    "who wrote the book that I am listening to right now",
+    "book a table for four people at eight o'clock on friday",
+    "start the vacuum cleaner in the hall",
+    "translate good morning into italian",
 )
 
 
@@ -111,13 +126,14 @@ class Engines:
     def model(self, checkpoint: str, kind: str) -> Model:
         """A checkpoint, loaded and self-tested. Raises Fatal where this CPU cannot hold the law."""
         if checkpoint not in self._models:
-            files = checkpoints.load(self._store, checkpoint)
-            build = kind_module("scoring.models", kind).build
-            model: Model = build(files, self._threads)
             try:
+                files = checkpoints.load(self._store, checkpoint)
+                model: Model = kind_module("scoring.models", kind).build(files, self._threads)
                 selftest.self_test(model, SELF_TEST)
-            except NotInvariant as error:
-                raise Fatal(str(error), code=EXIT_DEPENDENCY) from error
+            except BadCheckpoint as error:
+                raise Fatal(f"checkpoint {checkpoint[:12]}: {error}", code=EXIT_STATE) from error
+            except BadModel as error:  # also where this CPU cannot hold the law (NotInvariant)
+                raise Fatal(f"checkpoint {checkpoint[:12]}: {error}", code=EXIT_DEPENDENCY) from error
             self._models[checkpoint] = model
         return self._models[checkpoint]
 

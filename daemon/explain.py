@@ -70,7 +70,7 @@ def _struct_lines(struct: Struct, depth: int) -> Iterator[str]:
             yield f"{indent}{field.encode_name}:"
             yield from _struct_lines(value, depth + 1)
             continue
-        text = period_text(value) if field.name == "period_ms" else _flow(value)
+        text = period_text(value) if field.name == "period_ms" else flow(value)
         notes = list(_notes(field.type))
         if value is not None and type(None) in get_args(field.type):
             notes.append("or null")
@@ -81,14 +81,14 @@ def _struct_lines(struct: Struct, depth: int) -> Iterator[str]:
         yield f"{indent}{field.encode_name}: {text}" + (f"  # {'; '.join(notes)}" if notes else "")
 
 
-def _flow(value: object) -> str:
+def flow(value: object) -> str:
     """A value on one line of YAML."""
     if isinstance(value, Kind):
         value = {"kind": value.kind, **({"options": value.options} if value.options else {})}
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_flow(k)}: {_flow(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{flow(k)}: {flow(v)}" for k, v in value.items()) + "}"
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
+        return "[" + ", ".join(flow(item) for item in value) + "]"
     if isinstance(value, str) and PLAIN.match(value) and value not in {"true", "false", "null"}:
         return value
     return json.dumps(value)  # JSON's scalars are YAML's

@@ -19,7 +19,7 @@ from daemon.intake import Intake
 from daemon.lane import Labels, Lane, Open, PutPart
 from daemon.pinning import Pinning
 from daemon.policy import Limits
-from daemon.ports import Batch, Clock, LaneId, Source
+from daemon.ports import Batch, Clock, LaneId, Polled, Source
 from daemon.registry import Registry
 from daemon.settings import Process
 from daemon.settle import Settler
@@ -96,12 +96,24 @@ class Loop:
         if hungry or self.intake.waiting() < self.process.poll_records:
             polled = self.intake.fill(self.process.poll_records)
             moved = bool(polled.batches)
+            if polled.gained or polled.lost:
+                self._reassign(polled)
         for lane in sorted(self.lanes.values(), key=lambda lane: (lane.time_ms, lane.lane)):
             moved = self._move(lane) or moved
         if not moved:
             moved = bool(self._ahead)
             self._drain()
         return moved
+
+    def _reassign(self, polled: Polled) -> None:
+        """Lost lanes lose their memory; gained ones stand at the end of their newest part."""
+        self._drain()
+        for lost in polled.lost:
+            self.lanes.pop(lost, None)
+        self.registry.refresh()
+        for lane, standing in stand(self.source, self.registry, only=polled.gained).items():
+            self.intake.drop(lane)
+            self.lanes[lane] = standing
 
     def _move(self, lane: Lane) -> bool:
         """Send the lane's next segment to the model, or to its labels; False if it waits."""
@@ -187,7 +199,7 @@ class Loop:
         if not won:
             self.intake.drop(effect.lane)
             self.registry.refresh()
-            stand(self.source, self.registry, self.lanes[effect.lane])
+            stand(self.source, self.registry, again=self.lanes[effect.lane])
         self.tell(
             "part" if won else "lost_race",
             {

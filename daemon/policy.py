@@ -7,11 +7,11 @@ Fields hold the defaults; the docstring of each struct is what `sluice config sh
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-SEMANTICS = 1  # what this code computes; an image also runs the one before
+SEMANTICS: Final = 1  # what this code computes; an image also runs the one before
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]

@@ -20,6 +20,7 @@ def found(source: Source, registry: Registry, stream: Stream) -> Genesis:
     store was begun with another stream.
     """
     infos = source.lanes()
+    source.poll(LOOK)  # the first answer says what was gained; every lane is sought after it
     if registry.genesis is None:
         first = _first_time(source, infos)
         genesis = geneses.make(
@@ -79,14 +80,23 @@ def _first_time(source: Source, infos: tuple[LaneInfo, ...]) -> int:
 
 
 def stand(
-    source: Source, registry: Registry, again: Lane | None = None
+    source: Source,
+    registry: Registry,
+    *,
+    again: Lane | None = None,
+    only: tuple[LaneId, ...] | None = None,
 ) -> dict[LaneId, Lane]:
-    """Every lane (or the one given) at the end of its newest part, and the source sought there."""
+    """Lanes at the end of their newest part, and the source sought there.
+
+    All that the source serves, `only` some of them, or one that stands `again`.
+    """
     progress, genesis = registry.progress, registry.genesis
     assert progress is not None and genesis is not None
     lanes = {}
     for info in source.lanes():
         if again is not None and info.lane != again.lane:
+            continue
+        if only is not None and info.lane not in only:
             continue
         lane = again or Lane(info.lane, info.kind, info.topic_id, period_ms=genesis.period_ms)
         newest = progress.newest.get(info.lane)

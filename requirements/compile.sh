@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 lock() {
     output=$1
     shift
-    uv pip compile pyproject.toml "$@" \
+    uv pip compile "$@" \
         --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
         --no-emit-index-url --override requirements/overrides.txt \
         --output-file "requirements/$output" --quiet
@@ -15,8 +15,11 @@ lock() {
 
 upgrade=${*:-}
 # shellcheck disable=SC2086 # the arguments are words
-lock core.txt --extra onnx $upgrade
+lock core.txt pyproject.toml --extra onnx $upgrade
 # shellcheck disable=SC2086
-lock demo.txt --extra onnx --extra demo $upgrade
+lock demo.txt pyproject.toml --extra onnx --extra demo $upgrade
 # shellcheck disable=SC2086
-lock dev.txt --all-extras $upgrade
+lock dev.txt pyproject.toml --all-extras $upgrade
+# what builds the project itself: build-system.requires, at the version that dev.txt has
+# shellcheck disable=SC2086
+echo "setuptools>=77" | lock build.txt - --constraint requirements/dev.txt $upgrade

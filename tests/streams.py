@@ -55,18 +55,23 @@ def small_policy(**changes: Any) -> Policy:
 
 @dataclass
 class ListSource:
-    """Lanes as lists; a seed decides which lane is read and how much."""
+    """Lanes as lists; a seed decides which lanes are read and how much."""
 
     records: dict[LaneId, list[Record]]
     kinds: dict[LaneId, str] = field(default_factory=dict)
     seed: int = 0
     hidden: set[LaneId] = field(default_factory=set)  # partitions that are not seen yet
     recorded: dict[LaneId, tuple[Closing, ...]] | None = None
+    lanes_at_once: int = 1
+    appear: dict[LaneId, int] = field(default_factory=dict)  # hidden ones: answers until gained
+    step: int = 1  # from one position to the next: more than 1 leaves gaps, as transactions do
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
         self._at = dict.fromkeys(self.records, 0)
         self._paused: set[LaneId] = set()
+        self._answers = 0
+        self.hidden = self.hidden | set(self.appear)
 
     def lanes(self) -> tuple[LaneInfo, ...]:
         return tuple(
@@ -76,31 +81,42 @@ class ListSource:
         )
 
     def poll(self, limit: int) -> Polled:
+        self._answers += 1
+        gained = tuple(
+            lane for lane in sorted(self.hidden) if self.appear.get(lane, 1 << 60) < self._answers
+        )
+        if gained:
+            self.hidden -= set(gained)
+            return Polled((), gained)
         ready = [
             lane
             for lane in sorted(self.records)
-            if lane not in self._paused | self.hidden and self._at[lane] < len(self.records[lane])
+            if lane not in self._paused | self.hidden and self._at[lane] < self._shown(lane)
         ]
         if not ready:
             return Polled(())
-        lane = self._random.choice(ready)
+        chosen = self._random.sample(ready, min(self.lanes_at_once, len(ready), limit))
+        share = limit // len(chosen)
+        return Polled(tuple(self._batch(lane, share) for lane in chosen))
+
+    def _batch(self, lane: LaneId, limit: int) -> Batch:
         first = self._at[lane]
-        count = self._random.randint(1, max(1, min(limit, len(self.records[lane]) - first)))
+        count = self._random.randint(1, min(limit, self._shown(lane) - first))
         rows = self.records[lane][first : first + count]
         self._at[lane] += len(rows)
-        return Polled(
-            (
-                Batch(
-                    lane,
-                    np.arange(first, first + len(rows), dtype=np.int64),
-                    np.array([t for t, _ in rows], np.int64),
-                    [value for _, value in rows],
-                ),
-            )
+        return Batch(
+            lane,
+            np.arange(first, first + len(rows), dtype=np.int64) * self.step,
+            np.array([t for t, _ in rows], np.int64),
+            [value for _, value in rows],
         )
 
+    def _shown(self, lane: LaneId) -> int:
+        """How many records of the lane can be read now."""
+        return len(self.records[lane])
+
     def seek(self, lane: LaneId, position: int) -> None:
-        self._at[lane] = position
+        self._at[lane] = -(-position // self.step)
 
     def pause(self, lane: LaneId) -> None:
         self._paused.add(lane)
@@ -109,7 +125,8 @@ class ListSource:
         self._paused.discard(lane)
 
     def end(self, lane: LaneId) -> int | None:
-        return len(self.records[lane])
+        shown = self._shown(lane)
+        return (shown - 1) * self.step + 1 if shown else 0
 
     def finished(self, lane: LaneId) -> bool:
         return True

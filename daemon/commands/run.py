@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 from daemon import bundle, start
@@ -35,8 +36,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     return EXIT_OK
 
 
-def work(session: Session) -> bool:
-    """Run to the end (True) or until a signal (False)."""
+def work(session: Session, progress: Callable[[int], None] | None = None) -> bool:
+    """Run to the end (True) or until a signal (False). `progress` is told of records done."""
     registry, console = session.registry, session.console
     source = session.source()
     obey(session, source)
@@ -50,7 +51,7 @@ def work(session: Session) -> bool:
     registry.check_key(session.config.policy.key_id, session.key)
     genesis = start.found(source, registry, session.config.stream)
     registry.start()
-    teller = Teller(console)
+    teller = Teller(console, progress)
     loop = Loop(
         source, registry, session.engines, session.clock, session.config.process, teller.tell
     )
@@ -81,8 +82,8 @@ def obey(session: Session, source: Source) -> None:
 class Teller:
     """Facts of the loop as log lines; counts what it need not say each time."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self, console: Console, progress: Callable[[int], None] | None = None) -> None:
+        self._console, self._progress = console, progress
         self.records = self.shards = 0
         self._cold = ""
 
@@ -90,6 +91,8 @@ class Teller:
         """The loop's listener."""
         if event == "absorbed":
             self.records += int(str(facts["records"]))
+            if self._progress is not None:
+                self._progress(int(str(facts["records"])))
             return
         if event == "shard":
             self.shards += 1
@@ -97,8 +100,9 @@ class Teller:
             if cold and cold != self._cold:
                 self._console.say(f"window {facts['window']} is selected uniformly: {COLD[cold]}")
             self._cold = cold
-        fields = {k: v for k, v in facts.items() if isinstance(v, int | float | str)}
-        self._console.log(event, **fields)
+        if self._progress is None:  # a bar says it already
+            fields = {k: v for k, v in facts.items() if isinstance(v, int | float | str)}
+            self._console.log(event, **fields)
 
 
 class signals:  # noqa: N801 - reads as a `with` block

@@ -64,7 +64,7 @@ class LaneFile:
 
     def end(self) -> None:
         """No record will follow."""
-        self._path.with_name(f"{self._path.name}.end").touch()
+        self._path.with_name(f"{self._path.name}.end").touch(0o600)
 
 
 def answers(

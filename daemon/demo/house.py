@@ -7,7 +7,8 @@ choice in order, and the first thousand sentences of a template differ in their 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import TypeVar
 
@@ -122,18 +123,20 @@ def home(language: str = "en", *, seed: int = 0, rows: int = 6_000) -> Corpus:
     dice = Dice("house", language, seed)
     cap = max(MINIMUM_TEXTS, 2 * rows // len(intents.intents))
     found = {name: _texts(intents, name, cap, dice.named(name)) for name in intents.intents}
-    claims: dict[str, int] = {}
-    for made in found.values():
-        for text in made:
-            claims[text.casefold()] = claims.get(text.casefold(), 0) + 1
-    kept = {
-        name: [Row(text, name, tags) for text, tags in made.items() if claims[text.casefold()] == 1]
-        for name, made in found.items()
-    }
+    kept = unclaimed(found)
     wide = {name: made for name, made in kept.items() if len(made) >= MINIMUM_TEXTS}
     while cap > MINIMUM_TEXTS and sum(min(cap, len(made)) for made in wide.values()) > rows:
         cap -= 1  # the frequent shrink until all fit: a cap, not a share
     return corpus(_split({name: made[:cap] for name, made in wide.items()}), "the made-up house")
+
+
+def unclaimed(found: Mapping[str, Mapping[str, tuple[str, ...]]]) -> dict[str, list[Row]]:
+    """Rows by intent, without the texts that another intent has too, whatever their case."""
+    claims = Counter(text.casefold() for made in found.values() for text in made)
+    return {
+        name: [Row(text, name, tags) for text, tags in made.items() if claims[text.casefold()] == 1]
+        for name, made in found.items()
+    }
 
 
 def _load(language: str) -> Intents:

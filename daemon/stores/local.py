@@ -122,7 +122,7 @@ class LocalStore:
                     os.fchmod(file.fileno(), 0o600)
                     view = memoryview(data)
                     while view:
-                        os.write(file.fileno(), view); break
+                        view = view[os.write(file.fileno(), view) :]
                     os.fsync(file.fileno())
                 os.link(path, last, dst_dir_fd=folder, follow_symlinks=False)
             except FileExistsError:

@@ -6,7 +6,7 @@ of them: external data (CVE-2026-27489), custom operators, control flow without 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -79,7 +79,8 @@ class OnnxModel:
         """Run a short text, the longest text and the largest id; BadModel if one of them fails."""
         longest = np.full((1, self._max_length), self._tokens.id_max, dtype=np.int64)
         try:
-            self._call(Batch(np.zeros(1, np.int64), longest))
+            first = self._call(Batch(np.zeros(1, np.int64), longest))
+            self._check_shapes(dict(zip(self._outputs, first, strict=True)))
             outputs = self.run(("a b", ""))
         except _FAULTS as error:
             raise BadModel(
@@ -87,6 +88,16 @@ class OnnxModel:
                 "publish the tokenizer and the max_length that it was trained with"
             ) from error
         check_outputs(outputs, 2, self.classes)
+
+    def _check_shapes(self, results: Mapping[str, Floats]) -> None:
+        """BadModel unless one row of max_length tokens gives one row of each output."""
+        for name, result in results.items():
+            wanted = (1, self._max_length) if name == "slot_logits" else (1,)
+            if result.shape[:-1] != wanted:
+                raise BadModel(
+                    f"the graph's {name} is {result.shape} for one text, not {wanted} and one "
+                    "axis more: export it again, with `hidden` as what the last layer reads"
+                )
 
     def run(self, texts: Sequence[str]) -> Outputs:
         """See `scoring.types.Model`."""

@@ -35,6 +35,8 @@ class Tokens:
             layout = msgspec.json.decode(tokenizer_json)
         except ValueError as error:  # also msgspec.DecodeError
             raise BadModel("tokenizer.json is malformed: publish the file again") from error
+        if not _knows_unknown(layout["model"]):
+            raise BadModel("tokenizer.json has no token for unknown words: add one and retrain")
         special = self._rust.num_special_tokens_to_add(is_pair=False)
         if max_length <= special:
             raise BadModel(f"max_length must exceed the {special} special tokens of a text")
@@ -138,6 +140,13 @@ def _cacheable(layout: dict[str, Any]) -> re.Pattern[str] | None:
 
 
 _PARTS = ("normalizer", "pre_tokenizer", "model")
+
+
+def _knows_unknown(model: dict[str, Any]) -> bool:
+    """Without a token for them, one unknown word makes these models raise."""
+    if model.get("type") == "Unigram":
+        return model.get("unk_id") is not None or bool(model.get("byte_fallback"))
+    return model.get("type") == "BPE" or model.get("unk_token") in model["vocab"]
 
 
 def _clean(text: str) -> str:

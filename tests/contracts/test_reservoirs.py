@@ -127,6 +127,7 @@ def test_any_split_into_lanes_merges_to_the_same(
         flat.offer_many(
             kept.groups, kept.log_ranks, kept.ids, kept.orders, kept.items, kept.multiplicity
         )
+        flat.items()
     taus = np.minimum.reduce([flat.thresholds(), *(part.thresholds() for part in parts)])
     whole = state(at_once(build, world))
     assert state(flat) | {"taus": taus.tolist()} == whole
@@ -139,6 +140,23 @@ def test_any_split_into_lanes_merges_to_the_same(
         parts[first].merge(parts[second])
         del parts[second]
     assert state(parts[0]) == whole
+
+
+@kinds
+def test_crowded_lanes_one_record_at_a_time(build: Build) -> None:
+    """Far more keys than room, so most is turned away at the door and in merges."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        ranks = rng.integers(-30, 30, 20)  # one for all groups, as draws of an identity are
+        said = zip(rng.integers(0, 3, 60).tolist(), rng.integers(0, 20, 60).tolist(), strict=True)
+        world = World(even(3), 8, [(group, int(ranks[i]), i) for group, i in said])
+        lanes = [build(8, world.quotas) for _ in range(3)]
+        for row in rng.permutation(60).tolist():
+            offer(lanes[row % 3], world, [row])
+            lanes[row % 3].thresholds()
+        lanes[1].merge(lanes[2])
+        lanes[0].merge(lanes[1])
+        assert state(lanes[0]) == state(at_once(build, world))
 
 
 @kinds
@@ -217,8 +235,8 @@ def test_a_reservoir_goes_on_after_it_was_merged_elsewhere(build: Build) -> None
     world = World(even(1), 5, [(0, i % 6, i % 6) for i in range(30)])
     one, other = build(5, world.quotas), build(5, world.quotas)
     offer(other, world, range(10))
+    before = state(other)
     one.merge(other)
-    before = state(one)
     offer(other, world, range(10, 30))
     assert state(one) == before
     assert state(other) == state(at_once(build, world))

@@ -128,7 +128,7 @@ def test_a_store_is_a_dict_that_keeps_the_first(
         data = str(turn).encode()
         assert store.create(name, data) is (model.setdefault(name, data) is data)
     assert {name: store.get(name) for name in store.list("")} == model
-    for prefix, after in [("", ""), *cuts]:
+    for prefix, after in [("", ""), *cuts, *(("", name) for name in names)]:
         want = sorted(n.encode() for n in model if n.startswith(prefix) and n > after)
         assert [name.encode() for name in store.list(prefix, after)] == want
 

@@ -94,6 +94,19 @@ def test_any_field_is_one_line_that_nothing_obeys(value: str, is_terminal: bool)
         assert json.loads(shown)["event"] == "seen"
 
 
+def test_a_level_is_one_of_three(pipe: Screen) -> None:
+    for level in ("warning", "error", "loud", 3):
+        pipe.console.log("seen", level=level)
+    assert [line["level"] for line in pipe.lines] == ["warning", "error", "info", "info"]
+
+
+def test_a_result_is_written_as_it_is() -> None:
+    for screen in (Screen(terminal=True), Screen(terminal=False)):
+        screen.console.write("a: [1]  # " + "x" * 200 + "\n")
+        assert screen.output.getvalue() == "a: [1]  # " + "x" * 200 + "\n"
+        assert screen.errors.getvalue() == ""
+
+
 def test_the_words_of_a_line_cannot_be_overwritten(pipe: Screen) -> None:
     pipe.console.log("seen", time=1, event="other")
     assert pipe.lines[0]["event"] == "seen"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from daemon.demo import house
 from daemon.demo.corpus import Corpus, Row, hashed_split, read
 from daemon.demo.dice import Dice, zipf
-from daemon.demo.house import home, tagged
+from daemon.demo.house import home, tagged, unclaimed
 from daemon.demo.stream import slots
 from daemon.ports import EXIT_CONFIG, Fatal
 
@@ -161,6 +161,11 @@ def test_the_house_speaks_of_many_intents_and_repeats_no_text() -> None:
     assert all(row.tags is not None and len(row.tags) == len(row.text.split()) for row in rows)
     assert sum(any(tag != "O" for tag in row.tags or ()) for row in rows) > len(rows) / 2
     assert not any(mark in row.text for row in rows for mark in "{}<>[]()|")
+
+
+def test_a_text_of_two_intents_belongs_to_none() -> None:
+    found = {"a": {"Stop it": ("O", "O"), "go": ("O",)}, "b": {"stop IT": ("O", "O")}}
+    assert unclaimed(found) == {"a": [Row("go", "a", ("O",))], "b": []}
 
 
 def test_a_language_without_templates_is_refused() -> None:

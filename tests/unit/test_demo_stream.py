@@ -81,7 +81,7 @@ def test_append_times_ascend_but_for_a_few_small_steps_back() -> None:
     assert back
     assert len(back) < 0.02 * len(steps)
     assert min(back) >= -40
-    always = make(home(rows=800), Shape(records=300, windows=300, backward=1.0))
+    always = make(home(rows=800), Shape(records=300, windows=1, period_ms=1_000, backward=1.0))
     assert min(event.time_ms for event in always.events) >= SHAPE.start_ms
 
 

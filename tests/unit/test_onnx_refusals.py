@@ -91,6 +91,20 @@ def other_input(model: onnx.ModelProto) -> None:
     model.graph.input.append(helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["rows"]))
 
 
+def per_token(model: onnx.ModelProto) -> None:
+    """`hidden` is the last layer's states instead of one row per text."""
+    before = next(node for node in model.graph.node if node.op_type == "Squeeze")
+    states = before.input[0]
+    model.graph.node.append(helper.make_node("Identity", [states], ["states"]))
+    for node in model.graph.node:
+        node.output[:] = ["pooled" if name == "hidden" else name for name in node.output]
+        node.input[:] = ["pooled" if name == "hidden" else name for name in node.input]
+    model.graph.node.append(helper.make_node("Identity", ["states"], ["hidden"]))
+    shape = ["rows", "length", 32]
+    info = helper.make_tensor_value_info("hidden", TensorProto.FLOAT, shape)
+    model.graph.output[1].CopyFrom(info)
+
+
 def damaged(model: onnx.ModelProto) -> None:
     for tensor in model.graph.initializer:
         if tensor.data_type == TensorProto.FLOAT:
@@ -124,6 +138,7 @@ def test_files_that_reach_out_are_refused_before_any_runtime(
         (renamed, "no output named logits"),
         (other_input, "inputs must be"),
         (damaged, "NaN"),
+        (per_token, "hidden is"),
     ],
 )
 def test_files_that_cannot_score_are_refused(

@@ -71,12 +71,14 @@ def test_every_value_comes_back_as_it_was(
 
 def test_json_stays_readable(tmp_path: Path) -> None:
     with RecordingWriter(tmp_path / "r", [Topic("said", "id", "utterances", 1)]) as writer:
-        values = [b'{"text": "lights on"}', b"\n{}", b"[" * 300 + b"]" * 300, b'"\xff"', None]
-        writer.lane(LANE).append(range(5), range(5), values)
+        deep = b"[" * 300 + b"]" * 300
+        values = [b'{"text": "lights on"}', b'{"a":\n1}', b" {}", deep, b'"\xff"', None]
+        writer.lane(LANE).append(range(6), range(6), values)
     lines = (tmp_path / "r/said/00000.jsonl").read_text().splitlines()
     assert lines[0] == '{"offset":0,"time":0,"value":{"text": "lights on"}}'
-    assert ["raw" in json.loads(line) for line in lines[1:4]] == [True] * 3
-    assert json.loads(lines[4]) == {"offset": 4, "time": 4, "tombstone": True}
+    assert ["raw" in json.loads(line) for line in lines[1:5]] == [True] * 4
+    assert json.loads(lines[5]) == {"offset": 5, "time": 5, "tombstone": True}
+    assert [value for *_, value in rows(tmp_path / "r")] == values
 
 
 LINES = '{"time":7,"value":{"a": 1}}\r\n{"time":5,"offset":4,"raw":"AP8="}\n{"value":null,"time":6}'
@@ -126,8 +128,7 @@ def test_a_wrong_line_is_named_by_its_number(tmp_path: Path, line: str) -> None:
 
 
 def test_lines_are_counted_across_pieces_and_per_file(tmp_path: Path) -> None:
-    by_hand(tmp_path, "x", "")
-    (tmp_path / "said/x").unlink()
+    by_hand(tmp_path, "unrelated", "")
     (tmp_path / "said/00000").mkdir()
     good = '{"time":1,"value":1}\n'
     (tmp_path / "said/00000/000009.jsonl").write_text(good * 20_000)

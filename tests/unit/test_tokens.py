@@ -158,9 +158,23 @@ def test_first_pieces_are_the_first_tokens_of_words() -> None:
         b"[]",
         b'{"model": {"type": "Pickle"}}',
         tiny_bert.tokenizer_json()[:-40],
+        tiny_bert.tokenizer_json()
+        .replace(b'"[UNK]"', b'"[ANY]"', 1)
+        .replace(b'"[UNK]":1', b'"[]":1'),
+        changed(model={"type": "Unigram", "vocab": [["a", 0.0]], "unk_id": None}),
         b" " * (tokens.SIZE_MAX + 1),
     ],
-    ids=["empty", "no model", "not UTF-8", "a list", "unknown model", "cut off", "too large"],
+    ids=[
+        "empty",
+        "no model",
+        "not UTF-8",
+        "a list",
+        "unknown model",
+        "cut off",
+        "no [UNK]",
+        "no unk_id",
+        "too large",
+    ],
 )
 def test_bad_files_are_refused(raw: bytes) -> None:
     with pytest.raises(BadModel, match=r"tokenizer\.json"):

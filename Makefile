@@ -1,0 +1,51 @@
+# Needs make, a shell and Python >= 3.11; everything else is installed into .venv and .venv-dev.
+# make PYTHON=/path/to/python3.12 chooses the interpreter of a new environment.
+
+WORKERS ?= 2
+SHELL := /bin/sh
+LOCKS := requirements/build.txt requirements/install.py pyproject.toml
+# the first that runs and is new enough; python3 itself is tried last, for its complaint
+find_python = for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; done
+bin := .venv-dev/bin
+# tests read nothing from hubs, and keep none of their files in the home directory
+quiet := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint bench lock clean browser
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+demo: .venv/ready ## the whole path on a recorded stream, in minutes: a shard and a report
+	@.venv/bin/sluice demo --out demo $(DEMO)
+
+test: lint browser ## lint, and every test but the slow ones
+	@$(quiet) $(bin)/python -m pytest -m "not slow" -n $(WORKERS)
+
+test-slow: .venv-dev/ready browser ## the tests that take minutes: kills, simulations, the demo
+	@$(quiet) $(bin)/python -m pytest -m slow -n $(WORKERS)
+
+lint: .venv-dev/ready ## ruff and mypy --strict
+	@$(bin)/ruff check .
+	@$(bin)/mypy
+
+bench: .venv-dev/ready ## the benchmarks: figures and ratios of one run
+	@set -e; for file in tests/bench/bench_*.py; do \
+		echo "== $$file"; $(bin)/python -m "$$(echo "$${file%.py}" | tr / .)"; done
+
+lock: ## resolve pyproject.toml into requirements/*.txt (needs uv; make lock UPGRADE=--upgrade)
+	@requirements/compile.sh $(UPGRADE)
+
+clean: ## remove environments, caches and the demo
+	rm -rf .venv .venv-dev demo build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+browser: ## Chromium for the tests of the report
+	@.ci/browser
+
+.venv/ready: requirements/demo.txt $(LOCKS)
+	@$(find_python); "$$python" requirements/install.py .venv build.txt demo.txt
+
+.venv-dev/ready: requirements/dev.txt $(LOCKS)
+	@$(find_python); "$$python" requirements/install.py .venv-dev build.txt dev.txt
