@@ -9,7 +9,7 @@ never turned away.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class BottomK:
         self._taus = np.full(groups, NEVER)  # smallest log-rank of each group turned away
         self._kept = columns.empty()  # sorted; multiplicities are raised in place
         self._pending: list[columns.Block] = []
+        self._sources: list[Sequence[Any]] = []  # of the items that wait
         self._waiting = 0
         self._index()
 
@@ -51,7 +52,8 @@ class BottomK:
         rows = np.flatnonzero(may_stay)
         rows = rows[~self._count_repeats(block, rows)]
         if len(rows):
-            self._wait(columns.take(block, rows))
+            self._sources.append(block.items)
+            self._wait(columns.wait(block, rows, len(self._sources) - 1))
 
     def rows(self) -> columns.Block:
         """What is kept now. Not to be changed."""
@@ -95,7 +97,9 @@ class BottomK:
         away = np.flatnonzero(~stays)
         np.minimum.at(self._bounds, strata[away], block.ranks[away])
         np.minimum.at(self._taus, block.groups[away], block.log_ranks[away])
-        self._kept = columns.take(block, np.flatnonzero(stays))
+        # only now is an item read: of a batch, few rows outlast the sort
+        self._kept = columns.read(columns.take(block, np.flatnonzero(stays)), self._sources)
+        self._sources = []
         self._index()
 
     def _index(self) -> None:

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from buffers.base import Ids, Int64s, Kept
 
 Int32s = npt.NDArray[np.int32]
+ROW_BITS = 32
+READ = -1  # an origin: the item was read
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +30,8 @@ class Block:
     ids: Ids  # (n, 2)
     orders: Int64s
     multiplicity: Int64s
-    items: Sequence[Any] | npt.NDArray[np.object_]
+    items: Sequence[Any] | npt.NDArray[np.object_]  # offered, or read; None where not read yet
+    origins: Int64s  # where an item that was not read yet stands: source << ROW_BITS | row
 
     def __len__(self) -> int:
         return len(self.ranks)
@@ -47,7 +50,8 @@ def offers(
     """What `Reservoir.offer_many` was given, not copied. ValueError if lengths differ."""
     if multiplicity is None:
         multiplicity = np.ones(len(groups), np.int64)
-    block = Block(strata, ranks, groups, log_ranks, ids, orders, multiplicity, items)
+    origins = np.arange(len(groups), dtype=np.int64)
+    block = Block(strata, ranks, groups, log_ranks, ids, orders, multiplicity, items, origins)
     lengths = {len(log_ranks), len(orders), len(multiplicity), len(items)}
     if lengths != {len(groups)} or ids.shape != (len(groups), 2):
         raise ValueError("the columns of an offer differ in length")
@@ -58,15 +62,27 @@ def empty() -> Block:
     """No rows."""
     none32, none64 = np.zeros(0, np.int32), np.zeros(0, np.int64)
     ids = np.zeros((0, 2), np.uint64)
-    return Block(none32, none64, none32, none64, ids, none64, none64, np.zeros(0, object))
+    return Block(none32, none64, none32, none64, ids, none64, none64, np.zeros(0, object), none64)
+
+
+def wait(block: Block, rows: npt.NDArray[np.intp], source: int) -> Block:
+    """Copies of some offered rows; their items are not read yet, and stay with the source."""
+    unread = replace(block, items=np.full(len(block), None, object))
+    taken = take(unread, rows)
+    return replace(taken, origins=taken.origins | (source << ROW_BITS))
+
+
+def read(block: Block, sources: Sequence[Sequence[Any]]) -> Block:
+    """The block with every item read from where it stands. `block.items` is changed."""
+    items = np.asarray(block.items, object)
+    unread = np.flatnonzero(block.origins != READ)
+    for row, origin in zip(unread.tolist(), block.origins[unread].tolist(), strict=True):
+        items[row] = sources[origin >> ROW_BITS][origin & (1 << ROW_BITS) - 1]
+    return replace(block, items=items, origins=np.full(len(block), READ, np.int64))
 
 
 def take(block: Block, rows: npt.NDArray[np.intp]) -> Block:
-    """Copies of some rows; of `items` nothing else is read."""
-    if isinstance(block.items, np.ndarray) and block.items.dtype == object:
-        items = block.items[rows]
-    else:
-        items = np.fromiter((block.items[row] for row in rows.tolist()), object, len(rows))
+    """Copies of some rows."""
     return Block(
         block.strata[rows],
         block.ranks[rows],
@@ -75,7 +91,8 @@ def take(block: Block, rows: npt.NDArray[np.intp]) -> Block:
         block.ids[rows],
         block.orders[rows],
         block.multiplicity[rows],
-        items,
+        np.asarray(block.items, object)[rows],
+        block.origins[rows],
     )
 
 
@@ -90,6 +107,7 @@ def concat(blocks: Sequence[Block]) -> Block:
         np.concatenate([block.orders for block in blocks]),
         np.concatenate([block.multiplicity for block in blocks]),
         np.concatenate([np.asarray(block.items, object) for block in blocks]),
+        np.concatenate([block.origins for block in blocks]),
     )
 
 

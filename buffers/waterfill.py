@@ -70,12 +70,12 @@ def _fill(low: Int64s, high: Int64s, targets: Int64s, quotas: Quotas, capacity: 
             above = middle
     rows = owned(below)
     left = capacity - int(rows.sum())
-    # One level is at most one slot of a group, as no target exceeds TARGET_SUM. How far such a
-    # slot stands above `below`, in (0, 1], times 2**40: two fractions j/t, i/s that differ do so
-    # by 1/(ts) >= 2**-40 of a unit, so their floors differ too, and the order is exact.
+    # One level is at most one slot of a group, as no target exceeds TARGET_SUM. Such slots stand
+    # distance/target of a level above `below`, in (0, 1]. Of two groups these differ by at least
+    # TARGET_SUM/(t*s) >= 1/TARGET_SUM or not at all, so whole steps of that size order them.
     rising = np.flatnonzero(owned(above) > rows)
     distance = (rows[rising] + 1) * TARGET_SUM - below * targets[rising]
-    fraction = (distance << 40) // targets[rising]
+    fraction = distance * TARGET_SUM // targets[rising]
     first = np.lexsort((rising, quotas.ties[rising], fraction))[:left]
     rows[rising[first]] += 1
     return rows

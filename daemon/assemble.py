@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from daemon.answers import Said
 from daemon.calibration import Calibration, Half, Histogram
 from daemon.engines import Engine
 from daemon.gather import EPOCH
-from daemon.merge import Merged, Taken, merge, plain_name
+from daemon.merge import Merged, Taken, chances_of, merge
 from daemon.monitors.noise import Z95
 from daemon.part import Part
 from daemon.pin import Pin
+from daemon.pool import plain_name
 from daemon.rules import Rules
 from daemon.shard import PartRef, Shard, ShardManifest
 from scoring.types import GRID, MISSING
@@ -118,70 +120,60 @@ def _kept(merged: Merged, rules: Rules) -> list[str]:
 def table(merged: Merged, rules: Rules, scores: tuple[str, ...]) -> dict[str, list[Any]]:
     """The rows of a shard as columns, by (lane, position)."""
     rows = shard.empty_rows(scores)
+    index = rules.index
+    # every utterance could have been taken by these two
+    even = {arm: _even(merged.rates.get(arm, NEVER)) for arm in ("audit", "random")}
     for taken in merged.taken:
-        values = _row(merged, taken, rules, scores)
+        values = _row(merged, taken, rules, index, even, scores)
         for name, column in rows.items():
             column.append(values[name])
     return rows
 
 
 def _row(
-    merged: Merged, taken: Taken, rules: Rules, scores: tuple[str, ...]
+    merged: Merged,
+    taken: Taken,
+    rules: Rules,
+    index: Mapping[str, int],
+    even: Mapping[str, float],
+    scores: tuple[str, ...],
 ) -> dict[str, Any]:
     columns, row = merged.columns, taken.row
-    cell = {name: column[row] for name, column in columns.items()}
     name = plain_name(columns, row, rules.policy.groups.by)
-    chances = dict(taken.arms)
-    for arm in ("audit", "random"):  # every utterance could have been taken by these
-        if arm not in chances:
-            chances[arm] = _even(merged.rates.get(arm, NEVER))
     missed = 1.0
-    for arm in sorted(chances):
-        missed *= 1.0 - chances[arm]
+    for _, chance in sorted({**even, **taken.arms}.items()):
+        missed *= 1.0 - chance
     return {
-        "id": cell["id"],
-        "text": cell["text"],
-        "locale": cell["locale"],
-        "group": name if rules.cold else rules.groups[rules.index.get(name, 0)],
-        "label": cell["label"],
-        "label_source": cell["label_source"],
-        "intent": cell["intent"],
-        "confidence": cell["confidence"],
-        "slots": cell["slots"],
+        **{name: columns[name][row] for name in _COPIED},
+        "group": name if rules.cold else rules.groups[index.get(name, 0)],
         "multiplicity": taken.multiplicity,
-        "weight": cell["weight"] / GRID,
-        "log_rank": cell["log_rank"] / draw.RANK_UNIT,
+        "weight": columns["weight"][row] / GRID,
+        "log_rank": columns["log_rank"][row] / draw.RANK_UNIT,
         "tau": None if taken.tau == NEVER else _tau(taken.tau),
         "inclusion_probability": 1.0 - missed,
         **{f"inclusion_{arm}": taken.arms.get(arm) for arm in _ARMS},
         "epoch": EPOCH,
         "cold": rules.cold,
         "checkpoint": rules.edition.checkpoint,
-        "argmax": cell["argmax"],
-        "plausibility": _real(cell["plausibility"]),
-        "lane": cell["lane"],
-        "position": cell["position"],
-        "time_ms": cell["time_ms"],
-        "event_time_ms": cell["event_time_ms"],
-        "user": cell["user"],
-        "signals": cell["signals"],
+        "plausibility": _real(columns["plausibility"][row]),
         "window": rules.window,
         "arms": sorted(taken.arms),
-        **{f"score_{score}": _real(cell[f"score_{score}"]) for score in scores},
+        **{f"score_{score}": _real(columns[f"score_{score}"][row]) for score in scores},
     }
 
 
+_COPIED = (
+    "id", "text", "locale", "label", "label_source", "intent", "confidence", "slots", "argmax",
+    "lane", "position", "time_ms", "event_time_ms", "user", "signals",
+)  # fmt: skip
 _ARMS = ("selected", "audit", "random", "review")
 
 
 def _even(tau: int) -> float:
-    return _inclusion(GRID, tau)
+    return float(chances_of([GRID], [tau])[0])
 
 
-def _inclusion(weight: int, tau: int) -> float:
-    return float(draw.inclusion(np.array([weight]), np.array([tau], np.int64))[0])
-
-
+@lru_cache(maxsize=1024)
 def _tau(log_tau: int) -> float:
     return float(exact.exp(np.array([log_tau / draw.RANK_UNIT]))[0])
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from buffers import draw
 from buffers.base import NEVER
@@ -68,21 +69,26 @@ def select(
     second = lowest(final, [], rules)
     selected = final.items()
     losers = _contradictions(columns, selected.items, rules)
-    taken: dict[int, Taken] = {}
-    for row, count in zip(selected.items, selected.multiplicity.tolist(), strict=True):
-        if row in losers:
-            continue
-        tau1, tau2 = pool.taus.get(pool.groups[row], NEVER), second[columns["group"][row]]
-        # both stages use one draw: 1 - exp(-min(w1 tau1, w2 tau2))
-        chance = min(chance_of(pool.weights[row], tau1), chance_of(columns["weight"][row], tau2))
-        taken[columns["order"][row]] = Taken(row, {"selected": chance}, count, min(tau1, tau2))
+    rows = selected.items
+    tau1 = [pool.taus.get(pool.groups[row], NEVER) for row in rows]
+    tau2 = [second[columns["group"][row]] for row in rows]
+    # both stages use one draw: 1 - exp(-min(w1 tau1, w2 tau2))
+    chances = np.minimum(
+        chances_of([pool.weights[row] for row in rows], tau1),
+        chances_of([columns["weight"][row] for row in rows], tau2),
+    ).tolist()
+    taken = {
+        columns["order"][row]: Taken(row, {"selected": chances[i]}, count, min(tau1[i], tau2[i]))
+        for i, (row, count) in enumerate(zip(rows, selected.multiplicity.tolist(), strict=True))
+        if row not in losers
+    }
     taus = {group: min(pool.taus.get(group, NEVER), second[group]) for group in rules.groups}
     return taken, taus, sorted(losers)
 
 
-def chance_of(weight: int, tau: int) -> float:
-    """Inclusion probability of a row of this weight, given its group's tau (log-rank)."""
-    return float(draw.inclusion(np.array([weight]), np.array([tau], np.int64))[0])
+def chances_of(weights: Sequence[int], taus: Sequence[int]) -> npt.NDArray[np.float64]:
+    """(n,) inclusion probabilities of rows of these weights, given their groups' log-rank taus."""
+    return draw.inclusion(np.array(weights, np.int64), np.array(taus, np.int64))
 
 
 def _contradictions(columns: Columns, selected: Sequence[int], rules: Rules) -> set[int]:
@@ -121,12 +127,13 @@ def _arms(
         offer(reservoir, columns, [r for r, a in enumerate(columns["arm"]) if a == arm], rules)
         known = [p.manifest.arm_taus.get(arm, NEVER) for p in parts]
         rates[arm] = min([int(reservoir.thresholds().min(initial=NEVER)), *known])
-        for row in reservoir.items().items:
-            weight = GRID
-            if arm == "review":
-                weight = max(1, GRID - max(0, columns["plausibility"][row]))
-            entry = taken.setdefault(columns["order"][row], Taken(row))
-            entry.arms[arm] = chance_of(weight, rates[arm])
+        rows = reservoir.items().items
+        weights = [GRID] * len(rows)
+        if arm == "review":
+            weights = [max(1, GRID - max(0, columns["plausibility"][row])) for row in rows]
+        chances = chances_of(weights, [rates[arm]] * len(rows)).tolist()
+        for row, chance in zip(rows, chances, strict=True):
+            taken.setdefault(columns["order"][row], Taken(row)).arms[arm] = chance
     for row in [*losers, *pool.suspects]:
         # moved by the assembler itself: certain, given that the row was selected at all
         taken.setdefault(columns["order"][row], Taken(row)).arms["review"] = 1.0

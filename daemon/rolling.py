@@ -18,7 +18,7 @@ from buffers.base import NEVER, Reservoir
 from daemon import assemble, shard, tables
 from daemon.engines import build_pool
 from daemon.history import History
-from daemon.merge import Merged, Taken, chance_of
+from daemon.merge import Merged, Taken, chances_of
 from daemon.pool import Columns, Pooled, plain_name, pooled
 from daemon.rules import Rules
 
@@ -148,7 +148,8 @@ class _Merge:
             tau = min(taus[group], self._tau[self.rules.groups[group]])
             # ranks were raised by the decay, so the tau of the plain rank is lower by it
             plain = tau if tau == NEVER else tau - decay
-            taken = Taken(row, {"selected": chance_of(columns["weight"][row], plain)}, count, plain)
+            chance = float(chances_of([columns["weight"][row]], [plain])[0])
+            taken = Taken(row, {"selected": chance}, count, plain)
             one = Merged(columns, [taken], {}, 0, 0, {})
             cells = assemble.table(one, rules, _scores(columns))
             picked.append({name: column[0] for name, column in cells.items()})

@@ -169,6 +169,7 @@ class World:
     stream: Stream = field(
         default_factory=lambda: Stream(period_ms=PERIOD_MS, grace=1, label_wait=0, lag=3)
     )
+    key: bytes = KEY
 
     def registry(self) -> Registry:
         registry = Registry(self.store)
@@ -189,7 +190,7 @@ class World:
         registry = self.registry()
         start.found(source, registry, self.stream)
         registry.start()
-        engines = Engines(self.store, KEY, threads=1)
+        engines = Engines(self.store, self.key, threads=1)
         process = Process(
             batch_records=batch_records, poll_records=poll_records, read_ahead=read_ahead
         )

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         made = stream.make(corpus, shape, seed=arguments.seed)
         world.write_stream(place, made)
         bar.advance()
-        world.write_sample(place, corpus, shape, arguments.seed)
+        world.write_sample(place, corpus, made, arguments.seed)
         bar.advance()
         encoder = Encoder()
         world.write_checkpoints(place, made, encoder, arguments.seed)

@@ -20,7 +20,7 @@ def groups(m: ShardManifest) -> Safe:
         "Traffic is as diverse as ", fact("effective_traffic", before, figures.real(before, 1)),
         " groups of equal size; what was kept, as ",
         fact("effective_kept", after, figures.real(after, 1)),
-        ". Rare groups gain what the largest give up.",
+        f". {_meaning(m, before, after)}",
     )  # fmt: skip
     rest = names[SHOWN:]
     scale = max([*_shares(m.traffic).values(), *_shares(m.kept).values()], default=1.0)
@@ -37,6 +37,14 @@ def groups(m: ShardManifest) -> Safe:
             "under their own names, and are kept as one group.", class_="quiet",
         ) if OTHER in m.kept else None,
     )  # fmt: skip
+
+
+def _meaning(m: ShardManifest, before: float, after: float) -> str:
+    if m.cold:
+        return "The window is cold: nothing was balanced."
+    if after > before:
+        return "Rare groups gained what the largest gave up."
+    return "Balancing found little to even out here."
 
 
 def _shares(sizes: dict[str, int]) -> dict[str, float]:

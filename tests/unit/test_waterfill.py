@@ -101,6 +101,17 @@ def test_a_group_as_wide_as_all_beside_the_narrowest() -> None:
     assert allocate(counts, quotas, TARGET_SUM).tolist() == [TARGET_SUM - 1, 1]  # tie: 4 before 5
 
 
+@pytest.mark.parametrize("ties", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("narrow", [TARGET_SUM // 2 - 1, TARGET_SUM - 1])
+def test_slots_as_near_to_each_other_as_can_be(narrow: int, ties: tuple[int, int]) -> None:
+    """(n - 1)/n and n/(n + 1) differ by 1/(n (n + 1)); the one that is less goes first."""
+    wide = narrow + 1
+    quotas = make([(narrow, 0, 1 << 40, ties[0]), (wide, 0, 1 << 40, ties[1])])
+    counts = np.full(2, 1 << 40)
+    for capacity in range(2 * narrow - 6, 2 * narrow + 4):
+        assert is_the_smallest(allocate(counts, quotas, capacity), counts, quotas, capacity)
+
+
 def test_it_changes_nothing_it_was_given() -> None:
     quotas = make([(3, 1, 9, 0), (5, 0, 9, 0)])
     counts = np.array([4, 4], np.int64)

@@ -1,0 +1,91 @@
+"""sluice report: a shard as one page for people: what came in, what was kept, what is doubtful.
+
+    sluice report last
+    sluice report 5698443 -o shard.html --windows 100
+    sluice report last --no-texts -o - > shard.html
+
+One HTML file that loads nothing. It shows utterances: treat it like the data, or leave the texts
+out with --no-texts. The same shard gives the same page, byte for byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from daemon import tables
+from daemon.commands.session import Session, config_argument, open_session
+from daemon.console import Console
+from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, EXIT_WRITE, Fatal, Missing
+from daemon.report import render
+from daemon.shard import ShardManifest
+
+WINDOWS = 48  # shards of the time lines, the reported one included
+OUTPUT = "-"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    config_argument(parser)
+    parser.add_argument("shard", metavar="SHARD", help="a window, a path that names it, or `last`")
+    parser.add_argument(
+        "-o", "--out", metavar="FILE", help="default: shard-WINDOW.html; - is standard output"
+    )
+    parser.add_argument(
+        "--windows", type=int, default=WINDOWS, metavar="N", help=f"of history (default: {WINDOWS})"
+    )
+    parser.add_argument("--no-texts", action="store_true", help="leave out what was said")
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Raises Fatal."""
+    session = open_session(arguments, console)
+    window = session.window(arguments.shard)
+    texts = not arguments.no_texts
+    if arguments.out == OUTPUT:
+        console.write(page(session, window, windows=arguments.windows, texts=texts))
+        return EXIT_OK
+    path = Path(arguments.out or f"shard-{window}.html")
+    write(session, str(window), path, windows=arguments.windows, texts=texts)
+    console.say(f"wrote {path}")
+    return EXIT_OK
+
+
+def write(
+    session: Session, name: str, path: Path, *, windows: int = WINDOWS, texts: bool = True
+) -> None:
+    """Write the page of a shard: a window, a path that names it, or `last`. Raises Fatal."""
+    made = page(session, session.window(name), windows=windows, texts=texts)
+    try:
+        path.write_text(made, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise Fatal(
+            f"cannot write {path}: {error.strerror}",
+            code=EXIT_WRITE,
+            hint="name another file with -o",
+        ) from None
+
+
+def page(session: Session, window: int, *, windows: int = WINDOWS, texts: bool = True) -> str:
+    """The page of a window's shard. Raises Fatal, Missing."""
+    registry = session.registry
+    if registry.genesis is None:
+        raise Fatal(
+            "this store has shards and no genesis",
+            code=EXIT_STATE,
+            hint="name the store's own prefix",
+        )
+    if windows < 1:
+        raise Fatal(f"--windows {windows} is no history", code=EXIT_CONFIG, hint="1 or more")
+    manifest = registry.manifest(window)
+    rows = tables.decode(registry.store.get(manifest.rows_object))[0] if texts else None
+    before = [w for w in session.windows() if w < window][-(windows - 1) :] if windows > 1 else []
+    earlier = [found for w in before if (found := _manifest(session, w)) is not None]
+    return render(manifest, rows, earlier, period_ms=registry.genesis.period_ms)
+
+
+def _manifest(session: Session, window: int) -> ShardManifest | None:
+    """None for what retention took since it was listed."""
+    try:
+        return session.registry.manifest(window)
+    except Missing:
+        return None

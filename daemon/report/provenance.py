@@ -1,0 +1,84 @@
+"""What decided the shard, what it was made of, and how to prove it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemon import shard
+from daemon.pin import FIRST
+from daemon.report.figures import count, several
+from daemon.report.frame import code, details, pairs, section, table
+from daemon.report.markup import Safe, el, fact, join, said
+from daemon.shard import PartRef, ShardManifest
+
+
+def provenance(m: ShardManifest) -> Safe:
+    """The section."""
+    lead = (
+        "A shard is a pure function of the log and the registry. These are its arguments; the "
+        "command makes it again and compares."
+    )
+    return section(
+        "provenance", "Where it comes from", lead,
+        el("pre", code(f"sluice verify {m.window}"), aria_label="Command that verifies the shard",
+           tabindex=0),
+        pairs(_short(m)),
+        details("Digests and objects", pairs(_long(m))),
+        details(f"{len(m.parts)} {several(len(m.parts), 'part')}", _parts("Parts", m.parts)),
+        details(
+            f"{len(m.labels)} {several(len(m.labels), 'label part')}",
+            _parts("Label parts", m.labels),
+        ) if m.labels else None,
+    )  # fmt: skip
+
+
+def _short(m: ShardManifest) -> list[tuple[str, Safe]]:
+    used = m.calibration_used
+    learnt = "nothing learnt yet" if used == FIRST else f"learnt up to window {used}"
+    lanes = join(*_commas([said(f"{topic}/{partition}") for topic, partition in m.roster]))
+    merged = f"{m.windows[0]} to {m.windows[-1]}" if m.windows else str(m.window)
+    return [
+        ("Window", Safe(merged)),
+        ("Edition", fact("edition", m.edition, str(m.edition))),
+        ("Checkpoint", code(fact("checkpoint", m.checkpoint, m.checkpoint[:16]))),
+        ("Policy", code(fact("policy", m.policy, m.policy[:16]))),
+        ("Calibration", fact("calibration_used", used, learnt)),
+        ("Lanes", lanes),
+        ("Contradictions", join(
+            fact("contradictions", m.contradictions, count(m.contradictions)),
+            " texts under several labels: all but the most plausible went to review",
+        )),
+    ]  # fmt: skip
+
+
+def _commas(pieces: Sequence[Safe]) -> list[str]:
+    return [piece for each in pieces for piece in (", ", each)][1:]
+
+
+def _long(m: ShardManifest) -> list[tuple[str, Safe]]:
+    return [
+        ("Selection digest", code(fact("selection_digest", m.selection_digest, m.selection_digest))),
+        ("Rows digest", code(fact("rows_digest", m.rows_digest, m.rows_digest))),
+        ("Checkpoint", code(m.checkpoint)),
+        ("Policy digest", code(m.policy)),
+        ("Rows", code(fact("rows_object", m.rows_object, m.rows_object))),
+        ("Manifest", code(shard.manifest_name(m.window))),
+    ]
+
+
+def _parts(label: str, parts: Sequence[PartRef]) -> Safe:
+    columns = ("Lane", "First", "End", "Positions", "Windows", "Closed by", "Engine", "Digest")
+    rows = [
+        (
+            said(f"{p.topic}/{p.partition}"),
+            fact("part_start", p.start, count(p.start), p.object),
+            fact("part_end", p.end, count(p.end), p.object),
+            count(p.end - p.start),
+            str(p.window) if p.through == p.window else f"{p.window} to {p.through}",
+            fact("part_closed_by", p.closed_by, p.closed_by, p.object),
+            p.engine or "none: no record",
+            code(fact("part_digest", p.digest, p.digest[:16], p.object)),
+        )
+        for p in parts
+    ]
+    return table(label, columns, rows, numbers=(1, 2, 3))

@@ -1,0 +1,239 @@
+"""The plan of the house, as tables: who stands where, who owns what. Rules are in rules.py.
+
+A pattern names a module and all inside it; the longest one that fits decides. Patterns that
+name nothing are faults, so the plan never describes a house that was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Floor(NamedTuple):
+    """Modules of one floor import one another and every lower floor. Equal heights never meet."""
+
+    name: str
+    height: int
+    modules: tuple[str, ...]
+
+
+FLOORS = (
+    Floor("ground", 0, ("scoring.types", "buffers.base", "buffers.draw", "buffers.exact")),
+    Floor("scoring", 1, ("scoring",)),
+    Floor("buffers", 1, ("buffers",)),
+    Floor(  # values in, values out
+        "pure daemon",
+        2,
+        (
+            "daemon",  # the package itself; each file inside has its own line
+            "daemon.answers",
+            "daemon.assemble",
+            "daemon.calibration",
+            "daemon.decode",
+            "daemon.edition",
+            "daemon.envelope",
+            "daemon.fields",
+            "daemon.gather",
+            "daemon.genesis",
+            "daemon.lane",
+            "daemon.leaves",
+            "daemon.ledger",
+            "daemon.merge",
+            "daemon.monitors",
+            "daemon.normalise",
+            "daemon.part",
+            "daemon.pin",
+            "daemon.policy",
+            "daemon.pool",
+            "daemon.ports",
+            "daemon.progress",
+            "daemon.rules",
+            "daemon.shard",
+            "daemon.slots",
+            "daemon.tables",
+            "daemon.utterance",
+            "daemon.window",
+        ),
+    ),
+    Floor(  # touch the world through the protocols of daemon.ports only
+        "through ports",
+        3,
+        (
+            "daemon.bundle",
+            "daemon.ending",
+            "daemon.engines",
+            "daemon.history",
+            "daemon.intake",
+            "daemon.pinning",
+            "daemon.publish",
+            "daemon.registry",
+            "daemon.rolling",
+            "daemon.settle",
+            "daemon.skip",
+            "daemon.start",
+            "daemon.verify",
+            "daemon.why",
+        ),
+    ),
+    Floor(  # open files, sockets, clocks, terminals
+        "edge",
+        4,
+        (
+            "daemon.clock",
+            "daemon.config",
+            "daemon.console",
+            "daemon.explain",
+            "daemon.faults",
+            "daemon.keyfile",
+            "daemon.kindcheck",
+            "daemon.lanefile",
+            "daemon.lanetable",
+            "daemon.playback",
+            "daemon.recording",
+            "daemon.report",
+            "daemon.sanity",
+            "daemon.settings",
+            "daemon.sources",
+            "daemon.stores",
+        ),
+    ),
+    Floor("loop", 5, ("daemon.loop",)),
+    Floor("top", 6, ("daemon.commands", "daemon.demo", "daemon.__main__")),
+)
+
+# The pure core: equal input, equal output, on every machine. What it imports of ours is as pure.
+PURE = (
+    *FLOORS[0].modules,
+    "buffers",
+    *FLOORS[3].modules[1:],
+    "scoring.candidates",
+    "scoring.grade",
+    "scoring.policies",
+    "scoring.rows",
+    "scoring.scorer",
+    "scoring.scores",
+)
+PURE_MAY_IMPORT: Mapping[str, str] = {
+    "scoring.kinds": "reads the folder of kinds: code, never data",
+}
+
+
+class Owner(NamedTuple):
+    """A library, the distribution that brings it, and the only modules that import it."""
+
+    library: str
+    distribution: str
+    modules: tuple[str, ...]
+
+
+OWNERS = (
+    Owner("google.protobuf", "onnx", ("scoring.models.onnx_checks",)),
+    Owner("hassil", "hassil", ("daemon.demo",)),
+    Owner("huggingface_hub", "transformers", ("scoring.models.torch",)),
+    Owner("msgspec", "msgspec", ("daemon", "scoring")),
+    Owner("numpy", "numpy", ("buffers", "daemon", "scoring")),
+    Owner("obstore", "obstore", ("daemon.stores.bucket",)),
+    Owner("onnx", "onnx", ("scoring.models.onnx*", "scoring.models.graph")),
+    Owner("onnxruntime", "onnxruntime", ("scoring.models.onnx",)),
+    Owner(
+        "pyarrow",
+        "pyarrow",
+        ("daemon.tables", "daemon.ledger", "daemon.recording", "daemon.lanefile",
+         "daemon.lanetable"),
+    ),  # fmt: skip
+    Owner("rich", "rich", ("daemon.console",)),
+    Owner("safetensors", "safetensors", ("scoring.export", "scoring.models.torch", "daemon.demo")),
+    Owner("tokenizers", "tokenizers", ("scoring.models.tokens",)),
+    Owner("torch", "torch", ("scoring.models.torch",)),
+    Owner("transformers", "transformers", ("scoring.models.torch",)),
+    Owner("yaml", "pyyaml", ("daemon.config",)),
+)
+
+# The world: names that only these modules use, and what everybody else does instead.
+WORLD: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "time": (("daemon.clock",), "take `now` as an argument, or a Clock of daemon.ports"),
+    "datetime.datetime.now": ((), "take `now` as an argument"),
+    "datetime.datetime.utcnow": ((), "take `now` as an argument"),
+    "datetime.datetime.today": ((), "take `now` as an argument"),
+    "datetime.date.today": ((), "take `now` as an argument"),
+    "random": ((), "draw by identity: buffers.draw (law 2)"),
+    "numpy.random": ((), "draw by identity: buffers.draw (law 2)"),
+    "uuid": ((), "name things by what they hold: daemon.tables.digest"),
+    "secrets": ((), "draw by identity: buffers.draw (law 2)"),
+    "os.urandom": ((), "draw by identity: buffers.draw (law 2)"),
+    "hash": ((), "it differs in every process: use hashlib or buffers.draw"),
+    "socket": ((), "sources and stores speak to the network through their library"),
+    "subprocess": (("daemon.commands.demo",), "nothing but the demo starts processes"),
+    "os.environ": (
+        ("daemon.__main__", "daemon.commands.session", "daemon.stores.bucket"),
+        "take it as an argument",
+    ),
+    "os.getenv": ((), "take it as an argument"),
+}
+
+# Besides the World, the core has none of these.
+IMPURE_IMPORTS = (
+    "asyncio", "concurrent", "datetime", "getpass", "glob", "http", "logging", "multiprocessing",
+    "os", "pathlib", "platform", "select", "shutil", "signal", "sys.argv", "sys.stderr",
+    "sys.stdin", "sys.stdout", "tempfile", "threading", "urllib",
+)  # fmt: skip
+IMPURE_CALLS = ("open", "print", "input", "breakpoint", "exec", "eval", "id", "io.open")
+IMPURE_METHODS = (
+    "read_bytes", "read_text", "write_bytes", "write_text", "mkdir", "unlink", "iterdir", "rglob",
+)  # fmt: skip
+
+# Who opens files for writing. A durable write of the daemon is `Store.create` (law 6).
+WRITERS: Mapping[str, str] = {
+    "daemon.stores.local": "create: temporary file, fsync, link(2), fsync of the folder",
+    "daemon.recording": "makes recordings",
+    "daemon.demo": "makes a world to run in",
+    "daemon.commands.checkpoint": "exports to a folder that a user named",
+    "daemon.commands.report": "writes the page that a user asked for",
+}
+
+# Sums in the core: why each of them adds integers, in any order the same (law 7).
+SUMS: Mapping[tuple[str, str], str] = {
+    ("buffers.bottom", "np.cumsum(counts)"): "counts",
+    ("buffers.waterfill", "slots.sum()"): "numbers of rows",
+    ("buffers.waterfill", "floors.sum()"): "numbers of rows",
+    ("buffers.waterfill", "owned(middle).sum()"): "numbers of rows",
+    ("buffers.waterfill", "rows.sum()"): "numbers of rows",
+    ("daemon.assemble", "sum((c.records for c in counts))"): "counts",
+    ("daemon.assemble", "sum((c.late for c in counts))"): "counts",
+    ("daemon.assemble", "sum(steps)"): "scores in grid steps",
+    ("daemon.assemble", "sum((s * s for s in steps))"): "scores in grid steps",
+    ("daemon.calibration", "sum(h.values())"): "counts in fixed point",
+    ("daemon.calibration", "sum(histogram.values())"): "counts in fixed point",
+    ("daemon.calibration", "sum(half.plausibility.values())"): "counts in fixed point",
+    (
+        "daemon.calibration",
+        "sum((count for s, count in half.plausibility.items() if s <= step))",
+    ): "counts in fixed point",
+    ("daemon.lane", "(times // self.period_ms < closing.window).sum()"): "booleans",
+    ("daemon.rules", "sum(weights)"): "target shares in fixed point",
+    ("daemon.rules", "sum(whole)"): "target shares in fixed point",
+    (
+        "daemon.rules",
+        "sum((count for name, count in counts.items() if name not in known))",
+    ): "counts",
+    ("daemon.window", "late[first:end].sum()"): "booleans",
+    ("scoring.candidates", "kept.sum(axis=1)"): "booleans",
+}
+SUMMING = ("sum", "cumsum", "mean", "average", "dot", "matmul", "einsum", "std", "var", "nansum")
+LOGARITHMS = ("log", "log2", "log10", "log1p", "exp", "exp2", "expm1", "pow", "power")
+
+BLIND = ("daemon.loop", "daemon.__main__")  # may catch everything: they name the reaction
+
+# Folders of kinds -> the suite that walks them.
+KINDS: Mapping[str, str] = {
+    "scoring.scores": "tests/contracts/test_scores.py",
+    "scoring.policies": "tests/contracts/test_policies.py",
+    "scoring.models": "tests/contracts/test_models.py",
+    "buffers": "tests/contracts/test_reservoirs.py",
+    "daemon.sources": "tests/contracts/test_sources.py",
+    "daemon.stores": "tests/contracts/test_stores.py",
+}
+
+LINES, TEST_LINES, FUNCTION_LINES = 200, 300, 50
+VAGUE_NAMES = ("util", "utils", "helper", "helpers", "common", "misc", "manager", "base_classes")
