@@ -7,14 +7,11 @@ of the set of offers, if group and rank are functions of the key (identity, grou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from buffers import columns, waterfill
-from buffers.base import Ids, Int64s, Kept, Quotas, Reservoir
+from buffers.base import Ids, Int64s, Items, Kept, Quotas, Reservoir
 from buffers.bottom import BottomK
 
 
@@ -34,7 +31,7 @@ class Balanced:
         log_ranks: Int64s,
         ids: Ids,
         orders: Int64s,
-        items: Sequence[Any],
+        items: Items,
         multiplicity: Int64s | None = None,
     ) -> None:
         """As the protocol says. ValueError for an unknown group or columns of other lengths."""

@@ -6,7 +6,6 @@ functions of the key (identity, group) and constants of the window (law 2).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -42,6 +41,14 @@ class Kept:
     items: list[Any]
 
 
+class Items(Protocol):
+    """Offered items by place. Each is read at most once, and only if it may stay."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> Any: ...
+
+
 class Reservoir(Protocol):
     """Keeps rows under a capacity, whatever the order, split or repetition of the offers.
 
@@ -55,7 +62,7 @@ class Reservoir(Protocol):
         log_ranks: Int64s,
         ids: Ids,
         orders: Int64s,
-        items: Sequence[Any],
+        items: Items,
         multiplicity: Int64s | None = None,
     ) -> None:
         """Offer n rows. `items[i]` is read only for rows that may stay (it may be lazy)."""

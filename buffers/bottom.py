@@ -9,16 +9,17 @@ never turned away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from buffers import columns
-from buffers.base import NEVER, Int64s
+from buffers.base import NEVER, Int64s, Items
 
 PENDING = 8192  # rows that wait at least before all are sorted
+HELD = 1 << 16  # offered rows whose items may be held, unread, until then
 
 
 class BottomK:
@@ -34,8 +35,8 @@ class BottomK:
         self._taus = np.full(groups, NEVER)  # smallest log-rank of each group turned away
         self._kept = columns.empty()  # sorted; multiplicities are raised in place
         self._pending: list[columns.Block] = []
-        self._sources: list[Sequence[Any]] = []  # of the items that wait
-        self._waiting = 0
+        self._sources: list[Items] = []  # of the items that wait
+        self._waiting = self._held = 0
         self._index()
 
     def offer(self, block: columns.Block) -> None:
@@ -53,6 +54,7 @@ class BottomK:
         rows = rows[~self._count_repeats(block, rows)]
         if len(rows):
             self._sources.append(block.items)
+            self._held += len(block)  # one row that waits keeps its whole batch in memory
             self._wait(columns.wait(block, rows, len(self._sources) - 1))
 
     def rows(self) -> columns.Block:
@@ -80,7 +82,7 @@ class BottomK:
     def _wait(self, block: columns.Block) -> None:
         self._pending.append(block)
         self._waiting += len(block)
-        if self._waiting >= self._patience:
+        if self._waiting >= self._patience or self._held >= HELD:
             self._compact()
 
     def _compact(self) -> None:
@@ -88,7 +90,7 @@ class BottomK:
         if not self._pending:
             return
         block = columns.fold(columns.concat([self._kept, *self._pending]))
-        self._pending, self._waiting = [], 0
+        self._pending, self._waiting, self._held = [], 0, 0
         strata = block.strata
         counts = np.bincount(strata, minlength=len(self._bounds))
         starts = np.cumsum(counts) - counts

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from buffers.base import Ids, Int64s, Kept
+from buffers.base import Ids, Int64s, Items, Kept
 
 Int32s = npt.NDArray[np.int32]
 ROW_BITS = 32
@@ -30,7 +30,7 @@ class Block:
     ids: Ids  # (n, 2)
     orders: Int64s
     multiplicity: Int64s
-    items: Sequence[Any] | npt.NDArray[np.object_]  # offered, or read; None where not read yet
+    items: Items  # offered, or read; None where not read yet
     origins: Int64s  # where an item that was not read yet stands: source << ROW_BITS | row
 
     def __len__(self) -> int:
@@ -44,7 +44,7 @@ def offers(
     log_ranks: Int64s,
     ids: Ids,
     orders: Int64s,
-    items: Sequence[Any],
+    items: Items,
     multiplicity: Int64s | None,
 ) -> Block:
     """What `Reservoir.offer_many` was given, not copied. ValueError if lengths differ."""
@@ -72,7 +72,7 @@ def wait(block: Block, rows: npt.NDArray[np.intp], source: int) -> Block:
     return replace(taken, origins=taken.origins | (source << ROW_BITS))
 
 
-def read(block: Block, sources: Sequence[Sequence[Any]]) -> Block:
+def read(block: Block, sources: Sequence[Items]) -> Block:
     """The block with every item read from where it stands. `block.items` is changed."""
     items = np.asarray(block.items, object)
     unread = np.flatnonzero(block.origins != READ)
@@ -159,7 +159,7 @@ def kept(block: Block) -> Kept:
         ids=out.ids,
         multiplicity=out.multiplicity,
         orders=out.orders,
-        items=list(out.items),
+        items=np.asarray(out.items, object).tolist(),
     )
 
 

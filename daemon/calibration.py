@@ -8,7 +8,7 @@ as published with it and is folded only by its own shards.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -19,7 +19,6 @@ from scoring.types import GRID
 SCALE = 1 << 10  # fixed point of every decayed count: one record is SCALE
 HALVES = 4  # checkpoints whose halves are remembered, the most recently folded first
 
-K = TypeVar("K", int, str)
 Histogram = dict[int, int]  # step of the grid -> count
 
 
@@ -76,7 +75,7 @@ def add(histograms: Iterable[Mapping[int, int]]) -> Histogram:
     return dict(sorted(total.items()))
 
 
-def _fold(before: Mapping[K, int], new: Mapping[K, int], memory: int) -> dict[K, int]:
+def _fold(before: Mapping[Any, int], new: Mapping[Any, int], memory: int) -> dict[Any, int]:
     """Integer decay: keep (memory - 1)/memory of what was, add what is. Keys ascending."""
     folded = {}
     for key in sorted({*before, *new}):

@@ -133,7 +133,8 @@ class Engines:
             except BadCheckpoint as error:
                 raise Fatal(f"checkpoint {checkpoint[:12]}: {error}", code=EXIT_STATE) from error
             except BadModel as error:  # also where this CPU cannot hold the law (NotInvariant)
-                raise Fatal(f"checkpoint {checkpoint[:12]}: {error}", code=EXIT_DEPENDENCY) from error
+                message = f"checkpoint {checkpoint[:12]}: {error}"
+                raise Fatal(message, code=EXIT_DEPENDENCY) from error
             self._models[checkpoint] = model
         return self._models[checkpoint]
 

@@ -269,15 +269,13 @@ class Gathering:
     def rows(self) -> dict[str, list[Any]]:
         """The part's rows: the pool, then each arm, each in canonical order."""
         columns: dict[str, list[Any]] = {n: [] for n in row_types("utterances", self.scores)}
-        append(columns, "pool", self.pool.items(), self.rules, self.scores)
+        append(columns, "pool", self.pool.items(), self.rules)
         for arm in ARMS:
-            append(columns, arm, self.arms[arm].items(), self.rules, self.scores)
+            append(columns, arm, self.arms[arm].items(), self.rules)
         return columns
 
 
-def append(
-    columns: dict[str, list[Any]], arm: str, kept: Kept, rules: Rules, scores: tuple[str, ...]
-) -> None:
+def append(columns: dict[str, list[Any]], arm: str, kept: Kept, rules: Rules) -> None:
     """Add the kept rows of one arm to the columns of a part."""
     classes, by_id = rules.edition.classes, arm in ("audit", "random")
     items: list[Candidate] = kept.items

@@ -8,6 +8,7 @@ smallest rank decides; its multiplicity is the sum over windows in which it stay
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,10 +157,7 @@ class _Merge:
         picked.sort(key=lambda cells: (cells["lane"], cells["position"]))
         scores = _scores(self._sources[0][0]) if self._sources else ()
         rows = {n: [cells[n] for cells in picked] for n in shard.row_types(scores)}
-        counts: dict[str, int] = {}
-        for cells in picked:
-            counts[cells["group"]] = counts.get(cells["group"], 0) + 1
-        return rows, dict(sorted(counts.items()))
+        return rows, dict(sorted(Counter(one["group"] for one in picked).items()))
 
 
 def _scores(columns: Columns) -> tuple[str, ...]:

@@ -73,5 +73,5 @@ def decode(data: bytes) -> tuple[dict[str, list[Any]], bytes]:
 
 def manifest_of(data: bytes) -> bytes:
     """The manifest alone, without reading a row."""
-    metadata = pq.read_metadata(pa.BufferReader(data)).metadata or {}
+    metadata: Mapping[bytes, bytes] = pq.read_metadata(pa.BufferReader(data)).metadata or {}
     return metadata.get(MANIFEST_KEY, b"")

@@ -144,7 +144,8 @@ def verify_log(history: History, manifest: ShardManifest, source: Source) -> Fin
         else:
             cause = "the log no longer holds the same records, or the engine broke its law"
         return Finding("log", False, f"{part.manifest.lane} window {manifest.window}: {cause}")
-    return Finding("log", True, f"{sum(bool(ref.engine) for ref in manifest.parts)} lanes re-scored")
+    lanes = sum(bool(ref.engine) for ref in manifest.parts)
+    return Finding("log", True, f"{lanes} lanes re-scored")
 
 
 def _regather(

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from scoring.candidates import expand, plausibility_of, recall, top_probabilities
-from scoring.grade import MOST_CLASSES, BadOutputs, grade
+from scoring.grade import MOST_CLASSES, BadOutputs, grade, take
 from scoring.types import NO_LABEL, UNKNOWN_LABEL, Ints, Model, Outputs, Score, Scored
 
 __all__ = [
@@ -83,7 +83,12 @@ class Scorer:
         )
 
     def _run(self, texts: Sequence[str]) -> Outputs:
-        outputs = self._model.run(texts)
+        # most of live traffic repeats: a row is a function of its text, so once is enough
+        distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
+        outputs = self._model.run(list(distinct))
+        if len(distinct) < len(texts):
+            rows = np.fromiter((distinct[text] for text in texts), np.intp, len(texts))
+            outputs = take(outputs, rows)
         expected = (len(texts), len(self._model.classes))
         if outputs.probs.shape != expected or outputs.probs.dtype != np.float32:
             found = f"{outputs.probs.dtype} {outputs.probs.shape}"

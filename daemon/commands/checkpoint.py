@@ -91,6 +91,6 @@ def _export(folder: Path, target: Path, console: Console) -> None:
     try:
         distance = graph.parity(checkpoints.as_files(exported, made), files, SELF_TEST)
     except ImportError:
-        console.say("parity: not checked, torch is not installed (pip install utterance-sluice[torch])")
+        console.say("parity: not checked, it needs torch: pip install 'utterance-sluice[torch]'")
     else:
-        console.say(f"parity: largest difference of a probability {distance:.2e} (torch against ONNX)")
+        console.say(f"parity: probabilities differ by at most {distance:.2e}, torch against ONNX")

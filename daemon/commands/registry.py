@@ -74,7 +74,7 @@ def _window(session: Session, window: int, *, as_json: bool) -> None:
     learnt = "nothing learnt yet" if pin.calibration == FIRST else f"shard {pin.calibration}"
     terms = rules.terms
     suspect = "off" if terms.suspect_below is None else f"plausibility < {terms.suspect_below}/4096"
-    facts = [
+    facts: list[tuple[str, str | int]] = [
         ("edition", f"{pin.edition}: the highest whose first window has come"),
         ("checkpoint", rules.edition.checkpoint),
         ("calibration", f"{learnt}: what was known {genesis.lag} windows before"),

@@ -17,8 +17,9 @@ from daemon import tables
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, EXIT_WRITE, Fatal, Missing
+from daemon.registry import Registry
 from daemon.report import render
-from daemon.shard import ShardManifest
+from daemon.shard import PREFIX, ShardManifest
 
 WINDOWS = 48  # shards of the time lines, the reported one included
 OUTPUT = "-"
@@ -78,14 +79,20 @@ def page(session: Session, window: int, *, windows: int = WINDOWS, texts: bool =
         raise Fatal(f"--windows {windows} is no history", code=EXIT_CONFIG, hint="1 or more")
     manifest = registry.manifest(window)
     rows = tables.decode(registry.store.get(manifest.rows_object))[0] if texts else None
-    before = [w for w in session.windows() if w < window][-(windows - 1) :] if windows > 1 else []
-    earlier = [found for w in before if (found := _manifest(session, w)) is not None]
+    earlier = [m for w in _before(registry, window, windows - 1) if (m := _manifest(registry, w))]
     return render(manifest, rows, earlier, period_ms=registry.genesis.period_ms)
 
 
-def _manifest(session: Session, window: int) -> ShardManifest | None:
+def _before(registry: Registry, window: int, count: int) -> list[int]:
+    """The newest `count` windows before this one that have a shard."""
+    names = registry.store.list(PREFIX)
+    known = [int(n.split("/")[1]) for n in names if n.endswith("/manifest.json")]
+    return sorted(w for w in known if w < window)[-count:] if count else []
+
+
+def _manifest(registry: Registry, window: int) -> ShardManifest | None:
     """None for what retention took since it was listed."""
     try:
-        return session.registry.manifest(window)
+        return registry.manifest(window)
     except Missing:
         return None

@@ -147,5 +147,5 @@ def outcome(
 
 def _thin(rows: list[Row], count: int) -> list[Row]:
     """`count` rows at even distances: both arms train on equally many, of all windows."""
-    places = np.linspace(0, len(rows) - 1, count).round().astype(int) if count else []
-    return [rows[int(place)] for place in places]
+    places = np.linspace(0, len(rows) - 1, count).round().astype(np.int64)
+    return [rows[place] for place in places.tolist()]

@@ -98,10 +98,11 @@ def write_sample(place: Place, corpus: Corpus, stream: Stream, seed: int) -> Non
         value = event.value if isinstance(event.value, dict) else {}
         said, label = value.get("utterance"), value.get("label")
         text = said.get("text") if isinstance(said, dict) else None
-        if isinstance(text, str) and isinstance(label, dict):
-            # surface variation: the stream ends some texts with a period
-            if normalise(text).rstrip(".") not in trained and normalise(text) not in trained:
-                rows.append({"text": text, "label": label["intent"]})
+        if not isinstance(text, str) or not isinstance(label, dict):
+            continue
+        said_as = normalise(text)
+        if said_as not in trained and said_as.rstrip(".") not in trained:  # some end in a period
+            rows.append({"text": text, "label": label["intent"]})
     write_lines(place.sample, rows)
 
 

@@ -26,7 +26,6 @@ FLOORS = (
         "pure daemon",
         2,
         (
-            "daemon",  # the package itself; each file inside has its own line
             "daemon.answers",
             "daemon.assemble",
             "daemon.calibration",
@@ -49,6 +48,7 @@ FLOORS = (
             "daemon.ports",
             "daemon.progress",
             "daemon.rules",
+            "daemon.settings",
             "daemon.shard",
             "daemon.slots",
             "daemon.tables",
@@ -93,7 +93,6 @@ FLOORS = (
             "daemon.recording",
             "daemon.report",
             "daemon.sanity",
-            "daemon.settings",
             "daemon.sources",
             "daemon.stores",
         ),
@@ -106,7 +105,7 @@ FLOORS = (
 PURE = (
     *FLOORS[0].modules,
     "buffers",
-    *FLOORS[3].modules[1:],
+    *FLOORS[3].modules,
     "scoring.candidates",
     "scoring.grade",
     "scoring.policies",
@@ -134,7 +133,7 @@ OWNERS = (
     Owner("msgspec", "msgspec", ("daemon", "scoring")),
     Owner("numpy", "numpy", ("buffers", "daemon", "scoring")),
     Owner("obstore", "obstore", ("daemon.stores.bucket",)),
-    Owner("onnx", "onnx", ("scoring.models.onnx*", "scoring.models.graph")),
+    Owner("onnx", "onnx", ("scoring.models.onnx_*",)),
     Owner("onnxruntime", "onnxruntime", ("scoring.models.onnx",)),
     Owner(
         "pyarrow",
@@ -162,7 +161,7 @@ WORLD: Mapping[str, tuple[tuple[str, ...], str]] = {
     "uuid": ((), "name things by what they hold: daemon.tables.digest"),
     "secrets": ((), "draw by identity: buffers.draw (law 2)"),
     "os.urandom": ((), "draw by identity: buffers.draw (law 2)"),
-    "hash": ((), "it differs in every process: use hashlib or buffers.draw"),
+    "builtins.hash": ((), "it differs in every process: use hashlib or buffers.draw"),
     "socket": ((), "sources and stores speak to the network through their library"),
     "subprocess": (("daemon.commands.demo",), "nothing but the demo starts processes"),
     "os.environ": (
@@ -178,7 +177,10 @@ IMPURE_IMPORTS = (
     "os", "pathlib", "platform", "select", "shutil", "signal", "sys.argv", "sys.stderr",
     "sys.stdin", "sys.stdout", "tempfile", "threading", "urllib",
 )  # fmt: skip
-IMPURE_CALLS = ("open", "print", "input", "breakpoint", "exec", "eval", "id", "io.open")
+IMPURE_CALLS = (
+    "builtins.open", "builtins.print", "builtins.input", "builtins.breakpoint", "builtins.exec",
+    "builtins.eval", "builtins.id", "io.open",
+)  # fmt: skip
 IMPURE_METHODS = (
     "read_bytes", "read_text", "write_bytes", "write_text", "mkdir", "unlink", "iterdir", "rglob",
 )  # fmt: skip

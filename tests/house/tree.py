@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import fnmatch
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -61,9 +62,10 @@ class Module:
         return found
 
     def dotted(self, node: ast.expr) -> str:
-        """`np.random.rand` -> numpy.random.rand; "" for what is no dotted name."""
+        """`np.random.rand` -> numpy.random.rand, `open` -> builtins.open; "" for what is ours."""
         if isinstance(node, ast.Name):
-            return self.names.get(node.id, node.id)
+            built_in = f"builtins.{node.id}" if hasattr(builtins, node.id) else ""
+            return self.names.get(node.id, built_in)
         if isinstance(node, ast.Attribute) and (before := self.dotted(node.value)):
             return f"{before}.{node.attr}"
         return ""
@@ -75,8 +77,9 @@ class Module:
                 yield from ((alias.name, node.lineno) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 yield from ((f"{node.module}.{a.name}", node.lineno) for a in node.names)
-            elif isinstance(node, ast.Attribute | ast.Name) and (name := self.dotted(node)):
-                yield name, node.lineno
+            elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
+                if name := self.dotted(node):
+                    yield name, node.lineno
 
 
 def imports(module: Module, ours: Iterable[str]) -> list[Import]:

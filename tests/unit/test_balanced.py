@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,6 +17,7 @@ from scipy import stats
 from buffers import draw
 from buffers.balanced import Balanced
 from buffers.base import NEVER, TARGET_SUM, Kept, Quotas
+from buffers.bottom import HELD
 from buffers.waterfill import allocate
 
 NOT_BY_CHANCE = 1e-4
@@ -276,6 +278,24 @@ def test_many_rows_wait_and_are_cut_as_few_are() -> None:
     lanes[1].merge(lanes[0])
     full = World(world.quotas, world.capacity, [tuple(row) for row in offers.tolist()])
     assert state(lanes[1]) == definition(full)
+
+
+class Source(list[int]):
+    """Items of a batch, of which one can tell whether they are still held."""
+
+
+def test_few_batches_are_held_however_little_of_each_may_stay() -> None:
+    reservoir, batch = Balanced(50, even(1)), 4096
+    alive: list[weakref.ref[Source]] = []
+    for number in range(100):
+        items = Source(range(batch))
+        alive.append(weakref.ref(items))
+        ids = np.full((batch, 2), number, np.uint64)
+        ids[:, 1] = np.arange(batch)
+        ranks = np.arange(batch) * 1000 - number  # one new best row per batch
+        reservoir.offer_many(np.zeros(batch, np.int32), ranks, ids, ranks, items)
+    del items
+    assert sum(ref() is not None for ref in alive) * batch <= HELD
 
 
 @pytest.mark.parametrize("column", ["targets", "floors", "caps", "ties"])

@@ -128,6 +128,12 @@ def test_bad_weights_are_refused(raw: bytes) -> None:
         engine.build(hf(weights=raw), 1)
 
 
+def test_long_headers_are_refused_unparsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "HEADER_MAX", 1000)
+    with pytest.raises(BadModel, match=r"model\.safetensors is cut off or no"):
+        engine.build(hf(), 1)
+
+
 def test_nan_weights_and_wrong_manifests_are_refused() -> None:
     assert engine.build(hf(), 1).classes == tiny_bert.LABELS
     tail = np.full(2_000, np.nan, np.float32).tobytes()
