@@ -4,9 +4,10 @@
 WORKERS ?= 2
 SHELL := /bin/sh
 LOCKS := requirements/build.txt requirements/install.py pyproject.toml
-# the first that runs and is new enough; python3 itself is tried last, for its complaint
-find_python = for python in $(PYTHON) python3 python3.13 python3.12 python3.11 python3; do \
-	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; done
+# the first that runs and is new enough
+find_python = for python in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11) ""; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; done; \
+	test -n "$$python" || { echo "needs Python 3.11 or newer: make PYTHON=/path/to/python3"; exit 69; }
 bin := .venv-dev/bin
 # tests read nothing from hubs, and keep none of their files in the home directory
 quiet := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1

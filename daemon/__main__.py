@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import os
 import sys
 import traceback
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from types import ModuleType
 
 from daemon.clock import SystemClock
@@ -40,8 +42,11 @@ exit codes: 0 ok, 64 configuration, 69 something needed is missing, 70 a bug, 73
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """All commands; each explains itself with `--help`."""
+def parser(chosen: str | None = None) -> argparse.ArgumentParser:
+    """All commands, the chosen one with its arguments.
+
+    Only that one is imported: `sluice config` must not need what `sluice demo` needs.
+    """
     made = argparse.ArgumentParser(
         prog="sluice",
         description="Keeps the most valuable utterances of a stream, balanced and provable.",
@@ -51,8 +56,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=f"sluice {_version()}")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
-        module = _module(name)
-        document = module.__doc__ or ""
+        document = _document(name)
         first = document.split("\n", maxsplit=1)[0].partition(": ")[2]
         sub = commands.add_parser(
             name,
@@ -60,8 +64,15 @@ def parser() -> argparse.ArgumentParser:
             description=document,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add(sub)
+        if name == chosen:
+            _module(name).add(sub)
     return made
+
+
+def _document(name: str) -> str:
+    """The docstring of a command's file, read without importing it."""
+    path = Path(__file__).with_name("commands") / f"{name}.py"
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
 
 
 def _module(name: str) -> ModuleType:
@@ -82,7 +93,9 @@ def main(argv: list[str] | None = None) -> int:
     for variable in ("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM"):
         os.environ.setdefault(variable, "false" if "TOKEN" in variable else "1")
     try:
-        arguments = parser().parse_args(argv)
+        given = sys.argv[1:] if argv is None else argv
+        chosen = next((word for word in given if word in COMMANDS), None)
+        arguments = parser(chosen).parse_args(given)
         return int(_module(arguments.command).run(arguments, console))
     except Fatal as error:
         return _fail(console, str(error), error.code)

@@ -132,6 +132,7 @@ def verify_log(history: History, manifest: ShardManifest, source: Source) -> Fin
     """Decode, score and select again from the log, lane by lane."""
     _, rules = history.rules(manifest.window)
     engine = history.engines.of(rules.edition)
+    source.poll(1)  # the first answer says what was gained; lanes are sought after it
     for ref in manifest.parts:
         part = history.registry.part(ref.object)
         if not part.manifest.ledger:

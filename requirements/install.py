@@ -19,15 +19,14 @@ from typing import IO
 
 HERE = Path(__file__).resolve().parent
 PINNED = re.compile(r"^[A-Za-z0-9._-]+==", re.MULTILINE)
+MISSING = 69  # EX_UNAVAILABLE of sysexits.h, as the commands of Sluice use it
 TAIL = 12  # lines of pip's output that a failure shows
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit code: 0, 69 where the network or the venv module is missing, 64 for a wrong Python."""
-    if sys.version_info < (3, 11):
-        return _fail(f"this is Python {sys.version.split()[0]}; Sluice needs 3.11 or newer", 64)
+    """Exit code: 0, or 69 where something is missing: the venv module, or the network."""
     if importlib.util.find_spec("ensurepip") is None:
-        return _fail("this Python cannot make environments: apt install python3-venv", 69)
+        return _fail("this Python cannot make environments: apt install python3-venv")
     folder, locks = Path(arguments[0]), [HERE / name for name in arguments[1:]]
     python = folder / "bin" / "python"
     _say(f"environment {folder}: made once, then kept\n")
@@ -39,10 +38,10 @@ def main(arguments: Sequence[str]) -> int:
         for lock in locks:
             asked = ["--require-hashes", "-r", str(lock)]
             if not _install([*pip, *asked], log, lock):
-                return _fail(_last_lines(folder / "install.log"), 69)
+                return _fail(_last_lines(folder / "install.log"))
         # setuptools came with build.txt, so nothing is fetched to build the project
         if not _install([*pip, "--no-build-isolation", "-e", str(HERE.parent)], log, None):
-            return _fail(_last_lines(folder / "install.log"), 69)
+            return _fail(_last_lines(folder / "install.log"))
     (folder / "ready").touch()
     return 0
 
@@ -93,9 +92,9 @@ def _say(text: str) -> None:
     sys.stderr.flush()
 
 
-def _fail(message: str, code: int) -> int:
+def _fail(message: str) -> int:
     _say(f"install: {message}\n")
-    return code
+    return MISSING
 
 
 if __name__ == "__main__":

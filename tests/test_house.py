@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from importlib.metadata import packages_distributions
+from itertools import chain
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_libraries_have_one_owner() -> None:
 
 def test_libraries_are_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    asked = [*project["dependencies"], *sum(project["optional-dependencies"].values(), [])]
+    asked = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     declared = {re.split(r"[\[<>=;!~ ]", line, maxsplit=1)[0].lower() for line in asked}
     none(
         f"pyproject.toml: {owner.distribution} is imported as {owner.library} and not declared. "

@@ -11,7 +11,7 @@ import argparse
 import json
 from pathlib import Path
 
-from daemon import config, explain
+from daemon import config, explain, sanity
 from daemon.console import Console
 from daemon.ports import EXIT_OK
 
@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     else:
         checked = config.load(Path(arguments.file))
         policy = checked.policy
+        for line in sanity.advice(checked):
+            console.say(f"note: {line}")
         console.say(
             f"ok: {checked.source.kind} -> {checked.store.kind}, windows of "
             f"{checked.stream.period_ms // 1000} s, {policy.capacity_rows} rows of "

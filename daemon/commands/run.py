@@ -20,7 +20,7 @@ from daemon.console import Console
 from daemon.loop import Loop
 from daemon.ports import EXIT_CONFIG, EXIT_OK, Fatal, Source
 from daemon.rules import COLD
-from daemon.stores import local
+from daemon.stores import local, prove
 
 SECOND_SIGNAL = 130
 
@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 def work(session: Session, progress: Callable[[int], None] | None = None) -> bool:
     """Run to the end (True) or until a signal (False). `progress` is told of records done."""
     registry, console = session.registry, session.console
+    prove(registry.store)
     source = session.source()
     obey(session, source)
     registry.read_editions()

@@ -7,10 +7,11 @@ from typing import Any
 
 from daemon.report import figures
 from daemon.report.frame import code, section
-from daemon.report.markup import Safe, el, fact, join, said
+from daemon.report.markup import Safe, el, fact, join, name, said
 from daemon.shard import ShardManifest, scores_of
+from scoring.types import GRID
 
-SHOWN = 40  # rows of each table
+SHOWN = 25  # rows of each table
 Columns = Mapping[str, Sequence[Any]]
 Cell = tuple[str | Safe, float | str | None]  # as shown, and what it sorts by
 
@@ -30,19 +31,19 @@ def examples(m: ShardManifest, rows: Columns | None) -> Safe:
     return section(
         "rows", title, lead,
         _table("Most valuable", "valuable", ("Utterance", "Group", "Weight", *_scores(rows),
-               "Times seen"), valuable(rows), rows, _value_cells),
-        _table("Most suspect labels", "suspect", ("Utterance", "Label given", "Model says",
-               "Plausibility", "Arms"), suspicious(rows), rows, _suspect_cells),
+               "Seen"), valuable(rows), rows, _value_cells),
+        _table(*_doubt(m), ("Utterance", "Label given", "Model says",
+               "Plausibility", "Arms"), suspicious(rows, m.suspect_below), rows, _suspect_cells),
     )  # fmt: skip
 
 
 def _scores(rows: Columns) -> tuple[str, ...]:
-    return scores_of({name: list(values) for name, values in rows.items()})
+    return scores_of({column: list(values) for column, values in rows.items()})
 
 
 def valuable(rows: Columns) -> list[int]:
     """Selected rows, the heaviest first; what weighs the same, by the sum of scores."""
-    scores = [rows[f"score_{name}"] for name in _scores(rows)]
+    scores = [rows[f"score_{score}"] for score in _scores(rows)]
 
     def order(row: int) -> tuple[float, float, int]:
         return (-rows["weight"][row], -sum(column[row] or 0.0 for column in scores), row)
@@ -51,14 +52,21 @@ def valuable(rows: Columns) -> list[int]:
     return sorted(chosen, key=order)[:SHOWN]
 
 
-def suspicious(rows: Columns) -> list[int]:
-    """Rows with a label that can be judged, the least plausible first."""
-    judged = [row for row, value in enumerate(rows["plausibility"]) if value is not None]
+def _doubt(m: ShardManifest) -> tuple[str, str]:
+    title = "Least plausible labels" if m.suspect_below is None else "Most suspect labels"
+    return title, "suspect"
+
+
+def suspicious(rows: Columns, below: int | None) -> list[int]:
+    """Rows with a label that can be judged (and is suspect), the least plausible first."""
+    border = 1.0 if below is None else below / GRID
+    found = enumerate(rows["plausibility"])
+    judged = [row for row, value in found if value is not None and value < border]
     return sorted(judged, key=lambda row: (rows["plausibility"][row], row))[:SHOWN]
 
 
 def _table(
-    title: str, name: str, columns: Sequence[str], chosen: Sequence[int], rows: Columns, cells: Any
+    title: str, kind: str, columns: Sequence[str], chosen: Sequence[int], rows: Columns, cells: Any
 ) -> Safe:
     """Cards on a narrow screen; roles say that it is a table even where it is not laid out as one.
 
@@ -66,21 +74,26 @@ def _table(
     """
     if not chosen:
         return join(el("h3", title), el("p", "There are none.", class_="quiet"))
-    head = [el("th", column, scope="col", role="columnheader") for column in columns]
-    body = [_row(columns, cells(rows, row), name) for row in chosen]
+    made = [cells(rows, row) for row in chosen]
+    numbers = [all(not isinstance(cell[i][1], str) for cell in made) for i in range(len(columns))]
+    head = [
+        el("th", column, scope="col", role="columnheader", class_="number" if number else None)
+        for column, number in zip(columns, numbers, strict=True)
+    ]
+    body = [_row(columns, each, kind) for each in made]
     return el(
         "div",
-        el("h3", title, id=f"{name}-caption"),
+        el("h3", title, id=f"{kind}-caption"),
         el(
             "table",
             el("thead", el("tr", *head, role="row"), role="rowgroup"),
             el("tbody", *body, role="rowgroup"),
-            class_="cards", role="table", aria_labelledby=f"{name}-caption", data_sortable=True,
+            class_="cards", role="table", aria_labelledby=f"{kind}-caption", data_sortable=True,
         ),
     )  # fmt: skip
 
 
-def _row(columns: Sequence[str], cells: Sequence[Cell], name: str) -> Safe:
+def _row(columns: Sequence[str], cells: Sequence[Cell], kind: str) -> Safe:
     made = []
     for column, (content, key) in zip(columns, cells, strict=True):
         number = not isinstance(key, str)
@@ -88,7 +101,7 @@ def _row(columns: Sequence[str], cells: Sequence[Cell], name: str) -> Safe:
             el("td", content, role="cell", data_name=column, data_key="" if key is None else key,
                class_="number" if number else None)
         )  # fmt: skip
-    return el("tr", *made, role="row", data_row=name)
+    return el("tr", *made, role="row", data_row=kind)
 
 
 def _utterance(rows: Columns, row: int) -> Cell:
@@ -106,7 +119,7 @@ def _value_cells(rows: Columns, row: int) -> list[Cell]:
         _utterance(rows, row),
         _word(rows["group"][row]),
         (fact("weight", weight, figures.real(weight, 2), rows["id"][row] or ""), weight),
-        *(_number(rows[f"score_{name}"][row]) for name in _scores(rows)),
+        *(_number(rows[f"score_{score}"][row]) for score in _scores(rows)),
         (figures.count(seen), float(seen)),
     ]
 
@@ -123,8 +136,8 @@ def _suspect_cells(rows: Columns, row: int) -> list[Cell]:
     ]
 
 
-def _word(name: str | None) -> Cell:
-    return (figures.DASH, "") if name is None else (said(name), name)
+def _word(word: str | None) -> Cell:
+    return (figures.DASH, "") if word is None else (name(word), word)
 
 
 def _number(value: float | None) -> Cell:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 THIN = "\u202f"  # narrow no-break space: a unit stays with its number
 MINUS = "\u2212"
 DASH = "\u2013"
+ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)
 
 
 def count(number: int) -> str:
@@ -29,6 +30,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f}{THIN}%"
 
 
+def percent_tick(share: float) -> str:
+    """As short as an axis can have it."""
+    return f"{100 * share:.3g}{THIN}%"
+
+
 def real(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS)
 
@@ -39,9 +45,14 @@ def signed(value: float) -> str:
     return "0.000" if float(text) == 0 else text.replace("-", MINUS)
 
 
+def bare(share: float) -> str:
+    """A share whose unit stands further on."""
+    return percent(share).removesuffix(f"{THIN}%")
+
+
 def interval(low: float, high: float) -> str:
     """Two shares, the unit once."""
-    return f"{percent(low).removesuffix(f'{THIN}%')} to {percent(high)}"
+    return f"{bare(low)} to {percent(high)}"
 
 
 def ratio(part: int, whole: int) -> float:
@@ -74,8 +85,8 @@ def when(window: int, period_ms: int) -> str:
 
 
 def axis_top(value: float) -> float:
-    """The next 1, 2, 2.5 or 5 times a power of ten that is not below the value; 1 for nothing."""
+    """The next round number that is not below the value; 1 for nothing."""
     if value <= 0:
         return 1.0
     unit = 10.0 ** math.floor(math.log10(value))
-    return next((step * unit for step in (1, 2, 2.5, 5) if step * unit >= value), 10 * unit)
+    return next((step * unit for step in ROUND if step * unit >= value), 10 * unit)

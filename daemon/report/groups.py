@@ -5,7 +5,7 @@ from __future__ import annotations
 from daemon.report import figures, svg
 from daemon.report.figures import count, several
 from daemon.report.frame import details, legend, section
-from daemon.report.markup import Safe, el, fact, join, said
+from daemon.report.markup import Safe, el, fact, join, name
 from daemon.rules import OTHER
 from daemon.shard import ShardManifest
 
@@ -49,15 +49,15 @@ def _meaning(m: ShardManifest, before: float, after: float) -> str:
 
 def _shares(sizes: dict[str, int]) -> dict[str, float]:
     total = sum(sizes.values())
-    return {name: figures.ratio(size, total) for name, size in sizes.items()}
+    return {group: figures.ratio(size, total) for group, size in sizes.items()}
 
 
 def _table(m: ShardManifest, names: list[str], scale: float, label: str) -> Safe:
     columns = (("Group", None), ("Shares", None), ("Came in", "number"), ("Kept", "number"))
-    head = el("tr", *(el("th", name, scope="col", class_=side) for name, side in columns))
+    head = el("tr", *(el("th", title, scope="col", class_=side) for title, side in columns))
     before, after = _shares(m.traffic), _shares(m.kept)
     rows = [
-        _row(m, name, before.get(name, 0.0), after.get(name, 0.0), scale) for name in names
+        _row(m, group, before.get(group, 0.0), after.get(group, 0.0), scale) for group in names
     ]
     return el(
         "table", el("caption", label, class_="unseen"), el("thead", head), el("tbody", *rows),
@@ -65,8 +65,8 @@ def _table(m: ShardManifest, names: list[str], scale: float, label: str) -> Safe
     )  # fmt: skip
 
 
-def _row(m: ShardManifest, name: str, before: float, after: float, scale: float) -> Safe:
-    came, kept = m.traffic.get(name, 0), m.kept.get(name, 0)
+def _row(m: ShardManifest, group: str, before: float, after: float, scale: float) -> Safe:
+    came, kept = m.traffic.get(group, 0), m.kept.get(group, 0)
     words = f"{figures.percent(before)} of traffic, {figures.percent(after)} of the selection"
     bars = svg.chart(
         words, 20,
@@ -74,12 +74,12 @@ def _row(m: ShardManifest, name: str, before: float, after: float, scale: float)
         svg.rect(0, 2, before / scale, 7, "water"),
         svg.rect(0, 11, after / scale, 7, "gold"),
     )  # fmt: skip
-    shared = name == OTHER and not came
+    shared = group == OTHER and not came
     return el(
         "tr",
-        el("th", said(name), scope="row"),
+        el("th", name(group), scope="row"),
         el("td", bars),
-        el("td", "\u2013" if shared else fact("traffic", came, count(came), name),
+        el("td", "\u2013" if shared else fact("traffic", came, count(came), group),
            class_="number"),
-        el("td", fact("kept", kept, count(kept), name), class_="number"),
+        el("td", fact("kept", kept, count(kept), group), class_="number"),
     )  # fmt: skip

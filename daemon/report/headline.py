@@ -38,15 +38,19 @@ def noise_words(m: ShardManifest) -> Safe:
     if m.noise is not None:
         return join(
             "About ", el("strong", fact("noise", m.noise.estimate, figures.percent(m.noise[0]))),
-            " (", fact("noise_low", m.noise.low, figures.percent(m.noise.low)), " to ",
+            " (", fact("noise_low", m.noise.low, figures.bare(m.noise.low)), " to ",
             fact("noise_high", m.noise.high, figures.percent(m.noise.high)),
             ") of the labels that came in are wrong.",
         )  # fmt: skip
-    remembered = m.calibration.traffic.answered // SCALE
-    why = f"only {count(remembered)} audit answers so far" if remembered else "no audit answers"
     return join(
-        "How many labels are wrong is ", el("strong", fact("noise", None, "unknown")), f": {why}."
-    )
+        "How many labels are wrong is ", el("strong", fact("noise", None, "unknown")),
+        f": {_unaudited(m)}.",
+    )  # fmt: skip
+
+
+def _unaudited(m: ShardManifest) -> str:
+    remembered = m.calibration.traffic.answered // SCALE
+    return f"only {count(remembered)} audit answers so far" if remembered else "no audit answers"
 
 
 def _suspect_words(m: ShardManifest) -> Safe:
@@ -89,17 +93,18 @@ def _tiles(m: ShardManifest) -> Safe:
     kept = m.arms.get("selected", 0)
     spread = figures.effective(m.kept.values()), figures.effective(m.traffic.values())
     noise = figures.percent(m.noise.estimate) if m.noise else "?"
-    between = figures.interval(*m.noise[1:]) if m.noise else "no audit answers yet"
+    between = figures.interval(*m.noise[1:]) if m.noise else _unaudited(m)
     suspects = m.counts.get(Reason.SUSPECT, 0)
     return el(
         "ul",
         _tile("Came in", count(records), f"{count(accepted)} accepted", "water"),
         _tile("Kept", count(kept), f"{figures.percent(figures.ratio(kept, records))} of it",
               "gold"),
-        _tile("Diversity", real1(spread[0]), f"equal groups; {real1(spread[1])} came in", "gold"),
+        _tile("Diversity", real1(spread[0]), f"equal groups ({real1(spread[1])} before)", "gold"),
         _tile("Wrong labels", noise, between, "doubt"),
         _tile("Suspect", count(suspects),
               f"{figures.percent(figures.ratio(suspects, records))} of records", "doubt"),
+        _tile("State", "cold" if m.cold else "warm", f"edition {m.edition}", "plain"),
         class_="tiles", aria_label="Key figures",
     )  # fmt: skip
 
@@ -110,6 +115,7 @@ def real1(value: float) -> str:
 
 def _tile(name: str, number: str, note: str, class_: str) -> Safe:
     return el(
-        "li", el("span", name, class_="name"), el("strong", number), el("span", note, class_="note"),
+        "li",
+        el("span", name, class_="name"), el("strong", number), el("span", note, class_="note"),
         class_=class_,
     )  # fmt: skip

@@ -47,9 +47,9 @@ def intake(m: ShardManifest) -> Safe:
     """The section."""
     late = m.counts.get("late", 0)
     lead = join(
-        fact("late", late, count(late)), f" {several(late, 'record')} came late, with a time of an "
-        "earlier window, and counted here. Beside the selection, small arms of fixed size were "
-        "drawn; a row may be in several.",
+        fact("late", late, count(late) if late else "No"),
+        f" {several(late, 'record')} came late, with the time of a window already closed. Beside "
+        "the selection, small arms of fixed size were drawn; a row may be in several.",
     )  # fmt: skip
     return section(
         "intake", "What came in, what was kept", lead,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from daemon.calibration import SCALE
 from daemon.report import figures, svg
 from daemon.report.figures import count
@@ -35,15 +37,14 @@ def _strip(m: ShardManifest) -> Safe:
     estimate, low, high = m.noise
     top = min(1.0, figures.axis_top(max(0.1, high * 1.1)))
     label = f"{figures.percent(estimate)} wrong, 95 % interval {figures.interval(low, high)}"
-    ticks = [svg.tick(x, 66, figures.percent(x * top)) for x in (0.0, 0.5, 1.0)]
+    ticks = [svg.tick(x, 66, figures.percent_tick(x * top)) for x in (0.0, 0.5, 1.0)]
     return svg.chart(
         label, 70,
         svg.line((0, 46), (1, 46), "axis"),
         svg.rect(low / top, 28, (high - low) / top, 18, "band doubt"),
         svg.line((estimate / top, 22), (estimate / top, 46), "mark doubt"),
-        svg.text(
-            (min(max(estimate / top, 0.16), 0.84), 14), label.split(" wrong")[0], "strong", "middle"
-        ),
+        svg.text((min(max(estimate / top, 0.16), 0.84), 14), figures.percent(estimate),
+                 "strong", "middle"),
         *ticks,
     )  # fmt: skip
 
@@ -56,10 +57,10 @@ def _plausibility(m: ShardManifest) -> Safe:
         sizes[min(step * BINS // GRID, BINS - 1)] += n
     high, total = max(sizes) or 1, sum(sizes) or 1
     floor = TALL - 22
+    tall = [math.sqrt(n / high) * (floor - 26) for n in sizes]
     bars = [
-        svg.rect((i + 0.06) / BINS, floor - n / high * (floor - 26), 0.88 / BINS,
-                 n / high * (floor - 26), "water")
-        for i, n in enumerate(sizes) if n
+        svg.rect((i + 0.06) / BINS, floor - y, 0.88 / BINS, y, "water")
+        for i, y in enumerate(tall) if y
     ]  # fmt: skip
     border = None if m.suspect_below is None else min(1.0, m.suspect_below / GRID)
     below = sum(sizes[: round((border or 0) * BINS)]) / total
@@ -67,11 +68,10 @@ def _plausibility(m: ShardManifest) -> Safe:
         f"Labels below {figures.real(border)} are suspect, about {figures.percent(below)}"
     )
     fence = () if border is None else (
-        svg.rect(0, 14, border, floor - 14, "band doubt"),
-        svg.rect(0, 14, border, floor - 14, "hatched"),
-        svg.line((border, 8), (border, floor), "mark doubt"),
-        svg.text((border, 14), "\u2002suspect below this", "doubtful",
-                 "start" if border < 0.6 else "end"),
+        svg.rect(0, 18, border, floor - 18, "band doubt"),
+        svg.line((border, 18), (border, floor), "mark doubt"),
+        svg.text((border, 11), "suspect below this", "doubtful",
+                 "start" if border < 0.4 else "end"),
     )  # fmt: skip
     picture = svg.chart(
         f"Histogram of the plausibility of given labels. {words}.", TALL, *bars, *fence,
@@ -91,5 +91,5 @@ def _threshold(m: ShardManifest) -> Safe:
     step = m.suspect_below
     return join(
         "suspect below ", fact("suspect_below", step, figures.real(step / GRID)),
-        f" (step {step} of {GRID}); all labels of this checkpoint that are remembered",
+        f" (step {step} of {GRID}); labels remembered of this checkpoint; heights are square roots",
     )  # fmt: skip

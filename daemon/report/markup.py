@@ -11,7 +11,8 @@ import re
 UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
-VOID = frozenset({"input", "br"})
+JOINT = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[_./:-])(?=\w)")
+VOID = frozenset({"wbr"})
 
 Attribute = str | int | float | bool | None
 
@@ -68,7 +69,18 @@ def said(text: str, class_: str | None = None) -> Safe:
     return el("bdi", text, dir="auto", class_=class_)
 
 
-def fact(name: str, value: int | float | str | None, text: str, of: str | None = None) -> Safe:
+def name(text: str) -> Safe:
+    """A label or a group: as `said`, and free to break where its words meet."""
+    pieces = [el("wbr") if piece is None else escape(piece) for piece in _pieces(text)]
+    return el("bdi", *pieces, dir="auto")
+
+
+def _pieces(text: str) -> list[str | None]:
+    words = JOINT.split(text)
+    return [piece for word in words for piece in (None, word)][1:]
+
+
+def fact(name: str, value: float | str | None, text: str, of: str | None = None) -> Safe:
     """A figure of the manifest as people read it, and the exact value for machines."""
     exact = "" if value is None else repr(value) if isinstance(value, float) else str(value)
     return el("data", text, value=exact, data_fact=name, data_of=of)

@@ -57,13 +57,17 @@ def _commas(pieces: Sequence[Safe]) -> list[str]:
 
 def _long(m: ShardManifest) -> list[tuple[str, Safe]]:
     return [
-        ("Selection digest", code(fact("selection_digest", m.selection_digest, m.selection_digest))),
-        ("Rows digest", code(fact("rows_digest", m.rows_digest, m.rows_digest))),
+        ("Selection digest", _exact("selection_digest", m.selection_digest)),
+        ("Rows digest", _exact("rows_digest", m.rows_digest)),
         ("Checkpoint", code(m.checkpoint)),
         ("Policy digest", code(m.policy)),
-        ("Rows", code(fact("rows_object", m.rows_object, m.rows_object))),
+        ("Rows", _exact("rows_object", m.rows_object)),
         ("Manifest", code(shard.manifest_name(m.window))),
     ]
+
+
+def _exact(name: str, value: str) -> Safe:
+    return code(fact(name, value, value))
 
 
 def _parts(label: str, parts: Sequence[PartRef]) -> Safe:

@@ -23,7 +23,8 @@ def scores(m: ShardManifest) -> Safe | None:
         return None
     lead = (
         "Each picture shows where rows lie on a score, from certain (left) to uncertain (right). "
-        "Selection works where the gold line leaves the dashed one."
+        "Selection works where the gold line leaves the dashed one. Heights are square roots, so "
+        "that what is rare can be seen."
     )
     return section(
         "scores", "Scores, against chance", lead,
@@ -43,8 +44,9 @@ def _card(m: ShardManifest, name: str) -> Safe:
     lines = {arm: staircase(histograms.get(arm, {}), wide, top)
              for arm in ("traffic", "selected", "random")}  # fmt: skip
     high = max((y for points in lines.values() for _, y in points), default=0.0) or 1.0
+    room = TALL - 34
     drawn = {
-        arm: [(x / top, TALL - 22 - y / high * (TALL - 34)) for x, y in points]
+        arm: [(x / top, TALL - 22 - math.sqrt(y / high) * room) for x, y in points]
         for arm, points in lines.items()
     }
     means = {arm: mean(histograms.get(arm, {})) for arm in drawn}
@@ -100,13 +102,13 @@ def _note(m: ShardManifest, name: str) -> Safe:
 
 
 def _lift(m: ShardManifest) -> Safe:
-    """A row per score: the difference of means, its 95 % interval, and the line of no difference."""
+    """A row per score: the difference of means and its interval, beside no difference."""
     reach = figures.axis_top(max(abs(v) for three in m.lift.values() for v in three))
     place = {v: 0.5 + v / reach / 2 for three in m.lift.values() for v in three}
     shapes, height = [], 34 * len(m.lift) + 24
     for index, (name, (value, low, high)) in enumerate(m.lift.items()):
         y = 34 * index + 24
-        sure = "gold" if low > 0 else "doubt" if high < 0 else "unsure"
+        sure = "gold" if low > 0 else "water" if high < 0 else "unsure"
         shapes += [
             svg.text((0, y - 8), name, "strong"),
             svg.line((place[low], y), (place[high], y), f"whisker {sure}"),

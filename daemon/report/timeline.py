@@ -16,6 +16,7 @@ from scoring.types import Reason
 TALL, TOP, FLOOR = 92, 16, 72
 GAP = 3  # windows without a record take at most this much room
 Value = Callable[[ShardManifest], float | None]
+Written = Callable[[float], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,17 @@ class Axis:
         return [run for run in out if run]
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is followed over time, and how its values are written."""
+
+    title: str
+    value: Value
+    class_: str
+    written: Written
+    tick: Written  # as short as an axis can have it
+
+
 def axis(windows: Sequence[ShardManifest]) -> Axis:
     """Windows side by side; what was silent in between leaves a gap, a long one no long gap."""
     steps = [min(b.window - a.window, GAP) for a, b in itertools.pairwise(windows)]
@@ -57,17 +69,18 @@ def timeline(windows: Sequence[ShardManifest], period_ms: int) -> Safe:
         f"{count(cold)} of them cold (shaded)." if cold else "None of them was cold.",
     )
     on = axis(windows)
+    share = (figures.percent, figures.percent_tick)
     pictures = (
-        ("Records", svg_area(on, "Records", _records, "water", _whole)),
-        ("Selected rows", svg_area(on, "Selected rows", _selected, "gold", _whole)),
-        ("Wrong labels, by audit", _noise(on)),
-        ("Suspect share of records", svg_area(on, "Suspect share", _suspect, "doubt", _share)),
+        _area(on, Line("Records", _records, "water", _whole, _whole)),
+        _area(on, Line("Selected rows", _selected, "gold", _whole, _whole)),
+        _band(on, Line("Wrong labels, by audit", _wrong, "doubt", *share)),
+        _area(on, Line("Suspect share of records", _suspect, "doubt", *share)),
     )
     return section(
         "time", "Over time", lead,
         legend(("coldness", "cold window"), ("edition", "new edition"),
                ("band doubt", "95 % interval")),
-        el("div", *(figure(title, picture) for title, picture in pictures), class_="grid two"),
+        el("div", *pictures, class_="grid two"),
         details("The same as a table", _table(windows, period_ms)),
     )  # fmt: skip
 
@@ -80,6 +93,10 @@ def _selected(m: ShardManifest) -> float:
     return float(m.arms.get("selected", 0))
 
 
+def _wrong(m: ShardManifest) -> float | None:
+    return m.noise.estimate if m.noise else None
+
+
 def _suspect(m: ShardManifest) -> float | None:
     suspects = m.counts.get(Reason.SUSPECT, 0)
     return None if m.suspect_below is None else figures.ratio(suspects, m.counts["records"])
@@ -89,32 +106,23 @@ def _whole(value: float) -> str:
     return count(round(value))
 
 
-def _share(value: float) -> str:
-    return figures.percent(value)
-
-
-def svg_area(
-    on: Axis, name: str, value: Value, class_: str, written: Callable[[float], str]
-) -> Safe:
-    """A filled line from 0, the last value written out."""
-    runs = on.runs(value)
+def _area(on: Axis, line: Line) -> Safe:
+    """A filled line from 0."""
+    runs = on.runs(line.value)
     top = figures.axis_top(max((v for run in runs for _, v in run), default=0.0))
     shapes: list[Safe] = []
     for run in runs:
-        line = [(x, _y(v / top)) for x, v in run]
-        ends = [(line[0][0], float(FLOOR)), *line, (line[-1][0], float(FLOOR))]
-        shapes += [svg.path(ends, f"area {class_}", closed=True), svg.path(line, f"stroke {class_}")]
-    return _drawn(on, name, value, written, top, shapes, class_)
+        points = [(x, _y(v / top)) for x, v in run]
+        filled = [(points[0][0], float(FLOOR)), *points, (points[-1][0], float(FLOOR))]
+        shapes.append(svg.path(filled, f"area {line.class_}", closed=True))
+        shapes.append(svg.path(points, f"stroke {line.class_}"))
+    return _drawn(on, line, top, shapes)
 
 
-def _noise(on: Axis) -> Safe:
-    """The audited rate with its band."""
+def _band(on: Axis, line: Line) -> Safe:
+    """The audited rate in its interval."""
     rates = {m.window: m.noise for m in on.windows if m.noise}
     top = figures.axis_top(max((r.high for r in rates.values()), default=0.0) or 0.1)
-
-    def estimate(m: ShardManifest) -> float | None:
-        return m.noise.estimate if m.noise else None
-
     shapes = []
     lows = on.runs(lambda m: m.noise.low if m.noise else None)
     highs = on.runs(lambda m: m.noise.high if m.noise else None)
@@ -122,26 +130,23 @@ def _noise(on: Axis) -> Safe:
         band = [(x, _y(v / top)) for x, v in (*high, *reversed(low))]
         shapes.append(svg.path(band, "band doubt", closed=True))
     shapes += [
-        svg.path([(x, _y(v / top)) for x, v in run], "stroke doubt") for run in on.runs(estimate)
+        svg.path([(x, _y(v / top)) for x, v in run], "stroke doubt") for run in on.runs(line.value)
     ]
-    return _drawn(on, "Wrong labels", estimate, _share, top, shapes, "doubt")
+    return _drawn(on, line, top, shapes)
 
 
 def _y(share: float) -> float:
     return FLOOR - share * (FLOOR - TOP)
 
 
-def _drawn(
-    on: Axis, name: str, value: Value, written: Callable[[float], str], top: float,
-    shapes: Sequence[Safe], class_: str,
-) -> Safe:  # fmt: skip
+def _drawn(on: Axis, line: Line, top: float, shapes: Sequence[Safe]) -> Safe:
     """Shading and marks behind, the line, then numbers and what a pointer finds."""
-    values = [value(m) for m in on.windows]
-    known = [v for v in values if v is not None]
+    values = [line.value(m) for m in on.windows]
+    written, known = line.written, [v for v in values if v is not None]
     now = "unknown" if values[-1] is None else written(values[-1])
     ends = f", from {written(min(known))} to {written(max(known))}" if known else ""
     dots = [
-        svg.dot((x, _y(v / top)), 3.5 if i == len(values) - 1 else 1.5, class_)
+        svg.dot((x, _y(v / top)), 3.5 if i == len(values) - 1 else 1.5, line.class_)
         for i, (x, v) in enumerate(zip(on.places, values, strict=True)) if v is not None
     ]  # fmt: skip
     pointed = [
@@ -150,25 +155,26 @@ def _drawn(
         for x, v, m in zip(on.places, values, on.windows, strict=True)
     ]  # fmt: skip
     first, last = on.windows[0].window, on.windows[-1].window
-    return svg.chart(
-        f"{name} over {len(values)} windows{ends}; in this window {now}.", TALL,
+    picture = svg.chart(
+        f"{line.title} over {len(values)} windows{ends}; in this window {now}.", TALL,
         *_background(on), svg.line((0, FLOOR + 0.5), (1, FLOOR + 0.5), "axis"),
         svg.stretched(TALL, *shapes), *dots,
-        svg.text((0, 11), written(top), "tick"), svg.text((1, 11), now, "strong", "end"),
+        svg.text((0, 11), line.tick(top), "tick"), svg.text((1, 11), now, "strong", "end"),
         svg.tick(0, TALL - 6, str(first)), svg.tick(1, TALL - 6, str(last)), *pointed,
     )  # fmt: skip
+    return figure(line.title, picture)
 
 
 def _background(on: Axis) -> list[Safe]:
     """Cold windows shaded, a line where another edition begins."""
     half = on.width / 2
     shapes = [
-        svg.rect(x - half, TOP, on.width, FLOOR - TOP, "coldness")
-        for x, m in zip(on.places, on.windows, strict=True) if m.cold
-    ]  # fmt: skip
+        svg.rect(run[0][0] - half, TOP, run[-1][0] - run[0][0] + on.width, FLOOR - TOP, "coldness")
+        for run in on.runs(lambda m: 1.0 if m.cold else None)
+    ]
     for (_, before), (x, after) in itertools.pairwise(zip(on.places, on.windows, strict=True)):
         if after.edition != before.edition:
-            shapes.append(svg.line((x - half, TOP - 4), (x - half, FLOOR), "edition"))
+            shapes.append(svg.line((x - half, TOP), (x - half, FLOOR), "edition"))
             shapes.append(svg.tick(x - half, 11, f"e{after.edition}"))
     return shapes
 

@@ -11,6 +11,7 @@ import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -90,7 +91,8 @@ def table_files(
         raise BadModel(f"every entry must have one logit for each of the {k} labels")
     digests = b"".join(_digest(text.encode("utf-8", "surrogatepass")) for text in entries)
     signs = _signed(f"bank {seed}", bank_rows, k)
-    arrays = {
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "labels": np.array(labels, dtype=np.str_),  # a folder of this file says its own classes
         "bank": _SPREAD * signs * signs * signs,
         "digests": np.frombuffer(digests, dtype=np.uint8).reshape(len(entries), _DIGEST),
         "logits": np.array(list(entries.values()), dtype=np.float32).reshape(len(entries), k),

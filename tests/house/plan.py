@@ -138,9 +138,14 @@ OWNERS = (
     Owner(
         "pyarrow",
         "pyarrow",
-        ("daemon.tables", "daemon.ledger", "daemon.recording", "daemon.lanefile",
-         "daemon.lanetable"),
-    ),  # fmt: skip
+        (
+            "daemon.tables",
+            "daemon.ledger",
+            "daemon.recording",
+            "daemon.lanefile",
+            "daemon.lanetable",
+        ),
+    ),
     Owner("rich", "rich", ("daemon.console",)),
     Owner("safetensors", "safetensors", ("scoring.export", "scoring.models.torch", "daemon.demo")),
     Owner("tokenizers", "tokenizers", ("scoring.models.tokens",)),

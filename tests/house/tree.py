@@ -78,8 +78,7 @@ class Module:
             elif isinstance(node, ast.ImportFrom):
                 yield from ((f"{node.module}.{a.name}", node.lineno) for a in node.names)
             elif isinstance(node, ast.Attribute | ast.Name) and isinstance(node.ctx, ast.Load):
-                if name := self.dotted(node):
-                    yield name, node.lineno
+                yield self.dotted(node), node.lineno
 
 
 def imports(module: Module, ours: Iterable[str]) -> list[Import]:

@@ -224,11 +224,11 @@ def run(world: Waiting, schedule: int) -> Run:
         registry.read_editions()
         registry.start()
         replicas.append(Replica(source, registry))
-    moving = True
-    while moving or any(replica.source.hidden for replica in replicas):  # type: ignore[attr-defined]
+    moving = 3
+    while moving > 0 or any(replica.source.hidden for replica in replicas):  # type: ignore[attr-defined]
         for _ in range(rng.randint(0, 9)):
             rng.choice(replicas).turn()
-        moving = any([replica.turn() for replica in replicas])
+        moving = 3 if any([replica.turn() for replica in replicas]) else moving - 1
     return _result(world, store, replicas)
 
 
