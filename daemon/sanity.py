@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from daemon.kindcheck import kind_faults
 from daemon.policy import Groups, Kind, Policy, Rolling
-from daemon.settings import DIGEST, Config, Process, Stream
+from daemon.settings import Config, Process, Stream
 
 PATH_OPTIONS = ("path", "folder", "root")  # options of stores and sources that name a folder
 ROW_BYTES = 1024  # of a kept row beside its text: scores, ids, top probabilities
@@ -64,12 +64,9 @@ def _places(config: Config) -> Iterator[str]:
     """Folders are absolute, and the store lies in nobody else's folder."""
     store = dict(_folders(config.store, "store"))
     others = dict(_folders(config.source, "source"))
-    if config.checkpoint is not None and not DIGEST.match(config.checkpoint):
-        others["checkpoint"] = config.checkpoint
     for path, folder in {**store, **others}.items():
         if not folder.startswith("/"):
-            hint = " nor a digest" if path == "checkpoint" else ""
-            yield f"{path}: is no absolute path{hint}, it would depend on where sluice is started"
+            yield f"{path}: is no absolute path, it would depend on where sluice is started"
     for path, folder in store.items():
         for other, its_folder in others.items():
             if _inside(folder, its_folder):

@@ -15,7 +15,6 @@ from daemon.policy import Kind, Policy
 from daemon.ports import EXIT_CONFIG, Fatal
 
 KEY_VARIABLE = "SLUICE_KEY_FILE"
-DIGEST = re.compile(r"^(sha256:)?[0-9a-f]{64}$")
 PERIOD = re.compile(r"^([1-9][0-9]{0,8})(s|m|h|d)$")
 UNITS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 PERIOD_MS_MAX = 31 * UNITS_MS["d"]
@@ -85,9 +84,6 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
 
     store: Annotated[Kind, Meta(description="where registry, parts and shards live")]
     source: Annotated[Kind, Meta(description="where records come from")]
-    checkpoint: Annotated[
-        Text | None, Meta(description="of edition 0: an absolute path, or the digest in the store")
-    ] = None
     stream: Stream = Stream()
     keys: Keys = Keys()
     process: Process = Process()

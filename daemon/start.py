@@ -5,24 +5,28 @@ from __future__ import annotations
 from daemon import genesis as geneses
 from daemon.genesis import Genesis
 from daemon.lane import Lane
-from daemon.ports import EXIT_STATE, Fatal, LaneId, LaneInfo, Source
+from daemon.ports import EXIT_STATE, Clock, Fatal, LaneId, LaneInfo, Source
 from daemon.registry import Registry
 from daemon.settings import Stream
 from daemon.window import NO_TIME, window_of
 
+WAIT_SECONDS = 0.2  # between looks for the first record of a topic that is still empty
 LOOK = 256  # records that one poll may return while the first time is looked for
 
 
-def found(source: Source, registry: Registry, stream: Stream) -> Genesis:
+def found(
+    source: Source, registry: Registry, stream: Stream, clock: Clock | None = None
+) -> Genesis:
     """The genesis of the store: created from the source's lanes, unless it exists.
 
-    The first window is that of the smallest time at the start offsets. Raises Fatal where the
+    The first window is that of the smallest time at the start offsets, awaited on the clock until
+    one lane has a record. Raises Fatal where the
     store was begun with another stream.
     """
     infos = source.lanes()
     source.poll(LOOK)  # the first answer says what was gained; every lane is sought after it
     if registry.genesis is None:
-        first = _first_time(source, infos)
+        first = _first_time(source, infos, clock)
         genesis = geneses.make(
             infos,
             period_ms=stream.period_ms,
@@ -46,7 +50,7 @@ def found(source: Source, registry: Registry, stream: Stream) -> Genesis:
     return genesis_now
 
 
-def _first_time(source: Source, infos: tuple[LaneInfo, ...]) -> int:
+def _first_time(source: Source, infos: tuple[LaneInfo, ...], clock: Clock | None) -> int:
     """The smallest time at the start offsets of the utterance lanes."""
     open_lanes = {i.lane for i in infos if i.kind == "utterances"}
     starts = {i.lane: i.start for i in infos}
@@ -73,6 +77,8 @@ def _first_time(source: Source, infos: tuple[LaneInfo, ...]) -> int:
                     code=EXIT_STATE,
                     hint="an empty recording has no first window: check source.options.path",
                 )
+            if open_lanes and clock is not None:
+                clock.sleep(WAIT_SECONDS)
     for info in infos:
         source.seek(info.lane, info.start)
         source.resume(info.lane)

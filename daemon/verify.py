@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,9 @@ from daemon import assemble, ledger, shard, tables
 from daemon.engines import Engine, build_pool
 from daemon.gather import EPOCH, Gathering, build_arm
 from daemon.history import History
+from daemon.lane import Labels
 from daemon.part import Part, PartManifest
+from daemon.policy import Limits
 from daemon.ports import Batch, Source
 from daemon.rules import Rules
 from daemon.shard import ShardManifest
@@ -129,24 +132,50 @@ def _first_difference(history: History, manifest: ShardManifest, rows: dict[str,
 
 
 def verify_log(history: History, manifest: ShardManifest, source: Source) -> Finding:
-    """Decode, score and select again from the log, lane by lane."""
+    """Decode, score and select again from the log, lane by lane; label lanes record by record."""
     _, rules = history.rules(manifest.window)
     engine = history.engines.of(rules.edition)
     source.poll(1)  # the first answer says what was gained; lanes are sought after it
-    for ref in manifest.parts:
+    for ref in (*manifest.parts, *manifest.labels):
         part = history.registry.part(ref.object)
-        if not part.manifest.ledger:
-            continue
-        again, digest = _regather(source, part.manifest, engine, rules)
-        if digest == part.manifest.ledger_digest and again == part.rows:
-            continue
-        if engine.model.engine != part.manifest.engine:
-            cause = f"scored by {part.manifest.engine}, here by {engine.model.engine}"
+        if part.manifest.kind == "labels":
+            same = _relabel(source, part.manifest) == part.rows
+        elif part.manifest.ledger:
+            rows, digest = _regather(source, part.manifest, engine, rules)
+            same = digest == part.manifest.ledger_digest and rows == part.rows
         else:
-            cause = "the log no longer holds the same records, or the engine broke its law"
+            continue
+        if same:
+            continue
+        cause = "the log no longer holds the same records, or the engine broke its law"
+        if part.manifest.engine and engine.model.engine != part.manifest.engine:
+            cause = f"scored by {part.manifest.engine}, here by {engine.model.engine}"
         return Finding("log", False, f"{part.manifest.lane} window {manifest.window}: {cause}")
     lanes = sum(bool(ref.engine) for ref in manifest.parts)
-    return Finding("log", True, f"{lanes} lanes re-scored")
+    return Finding("log", True, f"{lanes} lanes re-scored, {len(manifest.labels)} label parts read")
+
+
+def _records(source: Source, manifest: PartManifest) -> Iterator[Batch]:
+    """The records of a part's range. Ends early where the log does: the digest will tell."""
+    for info in source.lanes():
+        if info.lane == manifest.lane:
+            source.resume(info.lane)
+        else:
+            source.pause(info.lane)
+    source.seek(manifest.lane, manifest.start)
+    at = manifest.start
+    while at < manifest.end:
+        polled = source.poll(BATCH)
+        if not polled.batches:
+            return
+        for batch in polled.batches:
+            inside = int(np.searchsorted(batch.positions, manifest.end))
+            at = int(batch.positions[-1]) + 1
+            if inside:
+                cut = slice(0, inside)
+                yield Batch(
+                    batch.lane, batch.positions[cut], batch.times_ms[cut], batch.values[cut]
+                )
 
 
 def _regather(
@@ -154,26 +183,15 @@ def _regather(
 ) -> tuple[dict[str, list[Any]], str]:
     """The rows of a part and its ledger's digest, from the records in its range."""
     gathering = Gathering(rules, build_pool(rules, rules.policy.pool), engine.scores)
-    for info in source.lanes():
-        source.resume(info.lane) if info.lane == manifest.lane else source.pause(info.lane)
-    source.seek(manifest.lane, manifest.start)
-    at = manifest.start
-    while at < manifest.end:
-        polled = source.poll(BATCH)
-        if not polled.batches:
-            break  # the log ends before the part: the digest will tell
-        for batch in polled.batches:
-            inside = int(np.searchsorted(batch.positions, manifest.end))
-            if inside:
-                segment = Segment(manifest.window, 0, inside, 0, 0, 0)
-                gathering.absorb(engine.prepare(rules, _head(batch, inside), segment))
-            at = int(batch.positions[-1]) + 1
+    for batch in _records(source, manifest):
+        segment = Segment(manifest.window, 0, len(batch.values), 0, 0, 0)
+        gathering.absorb(engine.prepare(rules, batch, segment))
     return gathering.rows(), gathering.ledger.finish()[1]
 
 
-def _head(batch: Batch, count: int) -> Batch:
-    return Batch(
-        batch.lane, batch.positions[:count], batch.times_ms[:count], batch.values[:count]
-    )
-
-
+def _relabel(source: Source, manifest: PartManifest) -> dict[str, list[Any]]:
+    """The rows of a label part, from the records in its range."""
+    labels = Labels(Limits().value_bytes)
+    for batch in _records(source, manifest):
+        labels.absorb(batch, Segment(manifest.window, 0, len(batch.values), 0, 0, 0))
+    return labels.rows

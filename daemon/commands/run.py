@@ -50,7 +50,7 @@ def work(session: Session, progress: Callable[[int], None] | None = None) -> boo
             hint="publish one first: sluice publish CHECKPOINT_FOLDER",
         )
     registry.check_key(session.config.policy.key_id, session.key)
-    genesis = start.found(source, registry, session.config.stream)
+    genesis = start.found(source, registry, session.config.stream, session.clock)
     registry.start()
     teller = Teller(console, progress)
     loop = Loop(

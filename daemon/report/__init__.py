@@ -12,19 +12,21 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from daemon.report import svg
-from daemon.report.examples import examples
-from daemon.report.groups import groups
-from daemon.report.headline import headline
-from daemon.report.intake import intake
-from daemon.report.labels import labels
+from daemon.report import (
+    examples,
+    groups,
+    headline,
+    intake,
+    labels,
+    provenance,
+    scores,
+    svg,
+    timeline,
+)
 from daemon.report.markup import Safe, el, escape
-from daemon.report.provenance import provenance
-from daemon.report.scores import scores
-from daemon.report.timeline import timeline
 from daemon.shard import ShardManifest
 
-SECTIONS = {
+SECTIONS: Mapping[str, str] = {
     "intake": "In and out",
     "groups": "Groups",
     "labels": "Labels",
@@ -49,19 +51,19 @@ def render(
     past = {m.window: m for m in earlier if m.window < manifest.window}
     windows = [past[window] for window in sorted(past)]
     made = (
-        intake(manifest),
-        groups(manifest),
-        labels(manifest),
-        scores(manifest),
-        timeline([*windows, manifest], period_ms),
-        examples(manifest, rows),
-        provenance(manifest),
+        intake.draw(manifest),
+        groups.draw(manifest),
+        labels.draw(manifest),
+        scores.draw(manifest),
+        timeline.draw([*windows, manifest], period_ms),
+        examples.draw(manifest, rows),
+        provenance.draw(manifest),
     )
     shown = [(name, part) for name, part in zip(SECTIONS, made, strict=True) if part is not None]
     links = [el("li", el("a", SECTIONS[name], href=f"#{name}")) for name, _ in shown]
     return _page(
         title=f"Shard of window {manifest.window}",
-        head=headline(manifest, period_ms),
+        head=headline.draw(manifest, period_ms),
         navigation=el("ul", *links),
         sections="\n".join(part for _, part in shown),
     )

@@ -16,7 +16,7 @@ Columns = Mapping[str, Sequence[Any]]
 Cell = tuple[str | Safe, float | str | None]  # as shown, and what it sorts by
 
 
-def examples(m: ShardManifest, rows: Columns | None) -> Safe:
+def draw(m: ShardManifest, rows: Columns | None) -> Safe:
     """The section; without rows it says where they are."""
     title = "Rows worth a look"
     if rows is None:

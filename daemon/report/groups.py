@@ -12,7 +12,7 @@ from daemon.shard import ShardManifest
 SHOWN = 20  # groups before the fold
 
 
-def groups(m: ShardManifest) -> Safe:
+def draw(m: ShardManifest) -> Safe:
     """The section."""
     names = sorted({*m.traffic, *m.kept}, key=lambda n: (-m.traffic.get(n, 0), n == OTHER, n))
     before, after = figures.effective(m.traffic.values()), figures.effective(m.kept.values())

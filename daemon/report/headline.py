@@ -11,7 +11,7 @@ from daemon.shard import ShardManifest
 from scoring.types import Reason
 
 
-def headline(m: ShardManifest, period_ms: int) -> Safe:
+def draw(m: ShardManifest, period_ms: int) -> Safe:
     """The head of the page."""
     kept, records = m.arms.get("selected", 0), m.counts.get("records", 0)
     sentence = join(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from daemon.report import figures, svg
 from daemon.report.figures import count, several
 from daemon.report.frame import details, figure, section, table
@@ -9,7 +11,7 @@ from daemon.report.markup import Safe, el, fact, join
 from daemon.shard import ShardManifest
 from scoring.types import Reason
 
-REFUSED = {  # reasons in plain words
+REFUSED: Mapping[str, str] = {  # reasons in plain words
     Reason.EMPTY_VALUE: "the record has no value",
     Reason.VALUE_TOO_LARGE: "the record is larger than the policy allows",
     Reason.NOT_UTF8: "the bytes are no UTF-8",
@@ -33,7 +35,7 @@ REFUSED = {  # reasons in plain words
     Reason.NO_LABEL: "the policy weighs labelled rows only",
     Reason.SUSPECT: "the label is suspect: set aside for review",
 }
-ARMS = {
+ARMS: Mapping[str, str] = {
     "selected": "the shard proper: most valuable, balanced over groups",
     "random": "a uniform draw of the same window, the control that lift is measured against",
     "audit": "a small uniform draw for people to answer: the honest noise rate",
@@ -43,7 +45,7 @@ NOT_REASONS = frozenset({"records", "late", Reason.ACCEPTED, Reason.SUSPECT})
 SLIVER = 0.006  # what is not nothing can be seen
 
 
-def intake(m: ShardManifest) -> Safe:
+def draw(m: ShardManifest) -> Safe:
     """The section."""
     late = m.counts.get("late", 0)
     lead = join(
@@ -115,9 +117,8 @@ def _reasons(m: ShardManifest) -> Safe:
     found = refused(m)
     if not found:
         return el("p", "No record was refused.", class_="quiet")
-    known = {str(reason): words for reason, words in REFUSED.items()}
     rows = [
-        (name.replace("_", " "), known.get(name, ""), fact("refused", n, count(n), name))
+        (name.replace("_", " "), REFUSED.get(name, ""), fact("refused", n, count(n), name))
         for name, n in found.items()
     ]
     return table("Refusals by reason", ("Refused", "Why", "Records"), rows, numbers=(2,))

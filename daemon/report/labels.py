@@ -17,7 +17,7 @@ BINS = 32
 TALL = 128
 
 
-def labels(m: ShardManifest) -> Safe:
+def draw(m: ShardManifest) -> Safe:
     """The section."""
     answers = m.calibration.traffic
     memory = (

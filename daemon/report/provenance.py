@@ -12,7 +12,7 @@ from daemon.report.markup import Safe, el, fact, join, said
 from daemon.shard import PartRef, ShardManifest
 
 
-def provenance(m: ShardManifest) -> Safe:
+def draw(m: ShardManifest) -> Safe:
     """The section."""
     lead = (
         "A shard is a pure function of the log and the registry. These are its arguments; the "
@@ -46,7 +46,7 @@ def _short(m: ShardManifest) -> list[tuple[str, Safe]]:
         ("Lanes", lanes),
         ("Contradictions", join(
             fact("contradictions", m.contradictions, count(m.contradictions)),
-            " texts under several labels: all but the most plausible went to review",
+            f" {several(m.contradictions, 'row')} gave way to a better label of the same text",
         )),
     ]  # fmt: skip
 

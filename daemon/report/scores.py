@@ -17,7 +17,7 @@ TALL = 128
 Outline = list[tuple[float, float]]  # (x in score units, share of rows), corners of a staircase
 
 
-def scores(m: ShardManifest) -> Safe | None:
+def draw(m: ShardManifest) -> Safe | None:
     """The section; None for a shard without scores."""
     if not m.histograms:
         return None

@@ -59,7 +59,7 @@ def axis(windows: Sequence[ShardManifest]) -> Axis:
     return Axis(windows, [(slot + 0.5) / wide for slot in slots], 1 / wide)
 
 
-def timeline(windows: Sequence[ShardManifest], period_ms: int) -> Safe:
+def draw(windows: Sequence[ShardManifest], period_ms: int) -> Safe:
     """The section, over shards in ascending order: the last one is the reported."""
     if len(windows) < 2:
         return section("time", "Over time", "No earlier shard to compare this one with.")

@@ -85,7 +85,8 @@ class Tab:
     def press(self, key: str, code: int) -> None:
         """A key of the keyboard, down and up."""
         text = {"Enter": "\r", "Space": " "}.get(key, "")
-        named = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+        name = " " if key == "Space" else key
+        named = {"key": name, "code": key, "windowsVirtualKeyCode": code}
         self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **named)
         self.call("Input.dispatchKeyEvent", type="keyUp", **named)
 

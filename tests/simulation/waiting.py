@@ -224,11 +224,13 @@ def run(world: Waiting, schedule: int) -> Run:
         registry.read_editions()
         registry.start()
         replicas.append(Replica(source, registry))
-    moving = 3
-    while moving > 0 or any(replica.source.hidden for replica in replicas):  # type: ignore[attr-defined]
+    rounds = 0  # in which nothing happened
+    while rounds < 2:
         for _ in range(rng.randint(0, 9)):
             rng.choice(replicas).turn()
-        moving = 3 if any([replica.turn() for replica in replicas]) else moving - 1
+        moved = [replica.turn() for replica in replicas]
+        waits = any(cast(_Source, replica.source).hidden for replica in replicas)
+        rounds = 0 if any(moved) or waits else rounds + 1
     return _result(world, store, replicas)
 
 

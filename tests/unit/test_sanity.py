@@ -26,10 +26,6 @@ REFUSED = {
     "stream: {grace: 2, label_wait: 3, lag: 6}": "stream.lag: 6 is less than 2 + grace + "
     "label_wait = 7, so idle lanes, labels, new partitions and learning could wait for each other "
     "in a circle",
-    "checkpoint: models/one": "checkpoint: is no absolute path nor a digest, it would depend on "
-    "where sluice is started",
-    "checkpoint: /s/../": "store.options.path: lies in the folder of checkpoint, shards would be "
-    "written among the files that are read from it",
     "policy: {learning: {low_quantile: 0.5, high_quantile: 0.5}}": "policy.learning.low_quantile: "
     "0.5 is not below high_quantile 0.5, every score would weigh the same",
     "policy: {groups: {floor_rows: 3, cap_rows: 2}}": "policy.groups.floor_rows: 3 is above "
