@@ -9,6 +9,7 @@ find_python = for python in $(or $(PYTHON),python3 python3.14 python3.13 python3
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; done; \
 	test -n "$$python" || { echo "needs Python 3.11 or newer: make PYTHON=/path/to/python3"; exit 69; }
 bin := .venv-dev/bin
+CODE := buffers daemon scoring tests requirements
 # tests read nothing from hubs, and keep none of their files in the home directory
 quiet := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
@@ -28,7 +29,7 @@ test-slow: .venv-dev/ready browser ## the tests that take minutes: kills, simula
 	@$(quiet) $(bin)/python -m pytest -m slow -n $(WORKERS)
 
 lint: .venv-dev/ready ## ruff and mypy --strict
-	@$(bin)/ruff check .
+	@$(bin)/ruff check $(CODE)
 	@$(bin)/mypy
 
 bench: .venv-dev/ready ## the benchmarks: figures and ratios of one run

@@ -72,6 +72,7 @@ def _install(command: list[str], log: IO[str], lock: Path | None) -> bool:
                 _progress(f"  {name}: {min(seen, total)} of {total} packages")
             elif line.startswith("Installing collected"):
                 _progress(f"  {name}: {total} of {total} packages, unpacking")
+    log.flush()  # whoever is told of a failure reads the file at once
     _say("\n")
     return process.returncode == 0
 

@@ -112,8 +112,11 @@ class ListSource:
         )
 
     def _shown(self, lane: LaneId) -> int:
-        """How many records of the lane can be read now."""
-        return len(self.records[lane])
+        """How many records of the lane can be read now; a recorded run ends with its parts."""
+        if self.recorded is None:
+            return len(self.records[lane])
+        cuts = self.recorded.get(lane, ())
+        return -(-cuts[-1].end // self.step) if cuts else 0
 
     def seek(self, lane: LaneId, position: int) -> None:
         self._at[lane] = -(-position // self.step)

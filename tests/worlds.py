@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from daemon import start
+from daemon.ending import Ending
 from daemon.policy import Groups, Kind, Policy, Quarantine
 from daemon.ports import LaneId, Polled, Store
 from daemon.registry import Registry
@@ -205,27 +207,75 @@ def publish_all(case: Case, store: Store) -> None:
         assert max(registry.editions) == number
 
 
-def play(case: Case, schedule: Schedule, *, store: Store | None = None, **source: Any) -> Store:
-    """Run a case to its end under a schedule. `source`: fields of `ListSource`."""
-    if store is None:
-        store = MemoryStore()
-        publish_all(case, store)
-    world = World(store, case.editions[0].policy, case.stream)
-    lists = ListSource(
+def world_of(case: Case, store: Store) -> World:
+    """The case over a store that has its editions."""
+    return World(store, case.editions[0].policy, case.stream)
+
+
+def source_of(case: Case, schedule: Schedule, kind: type[ListSource], **fields: Any) -> ListSource:
+    """The lanes of a case, read as a schedule says."""
+    return kind(
         case.records,
         case.kinds,
         seed=schedule.seed,
         lanes_at_once=schedule.lanes_at_once,
         step=case.step,
-        **source,
+        **fields,
     )
-    assert world.loop(
-        lists,
+
+
+def play(case: Case, schedule: Schedule, *, store: Store | None = None, **source: Any) -> Store:
+    """Run a case to its end under a schedule. `source`: fields of `ListSource`."""
+    if store is None:
+        store = MemoryStore()
+        publish_all(case, store)
+    loop = world_of(case, store).loop(
+        source_of(case, schedule, ListSource, **source),
         batch_records=schedule.batch_records,
         poll_records=schedule.poll_records,
         read_ahead=schedule.read_ahead,
-    ).run()
+    )
+    assert loop.run()
     return store
+
+
+class Stepper:
+    """A process that is moved one turn at a time, as `Loop.run` turns."""
+
+    def __init__(
+        self,
+        world: World,
+        case: Case,
+        schedule: Schedule,
+        kind: type[ListSource] = ListSource,
+        **fields: Any,
+    ) -> None:
+        self.source = source_of(case, schedule, kind, **fields)
+        self.events: list[str] = []
+        self.loop = world.loop(
+            self.source,
+            batch_records=schedule.batch_records,
+            poll_records=schedule.poll_records,
+            read_ahead=schedule.read_ahead,
+            listener=lambda event, facts: self.events.append(event),
+        )
+        loop = self.loop
+        loop.lanes = start.stand(self.source, loop.registry)
+        self._ending = Ending(self.source, loop.registry, loop.lanes, loop.intake)
+
+    def turn(self) -> bool:
+        """False: nothing moved, and nothing was new in the store."""
+        loop = self.loop
+        moved = loop.step() or loop._perform_all(self._ending.effects())
+        return loop._settle() or moved or loop.registry.refresh()
+
+    def ended(self) -> bool:
+        """The recording is over for this process, as it sees it."""
+        return not self.turn() and self._ending.complete()
+
+    def close(self) -> None:
+        """The process goes away; what it had not made durable is lost."""
+        self.loop._worker.shutdown(wait=True, cancel_futures=True)
 
 
 def shards(store: Store) -> dict[int, ShardManifest]:
@@ -249,7 +299,9 @@ class LiveSource(ListSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.shown = {lane: 0 for lane in self.records}
+        self.shown = dict.fromkeys(self.records, 0)
+        spoken = (lane for lane, rows in sorted(self.records.items()) if rows)
+        self.shown[next(lane for lane in spoken if self.kinds[lane] != "labels")] = 1
         self.growth = random.Random(f"growth {self.seed}")
 
     def poll(self, limit: int) -> Polled:
@@ -260,7 +312,7 @@ class LiveSource(ListSource):
         return super().poll(limit)
 
     def _shown(self, lane: LaneId) -> int:
-        return min(self.shown[lane], len(self.records[lane]))
+        return min(self.shown[lane], super()._shown(lane))
 
     def end(self, lane: LaneId) -> int | None:
         """None now and then: a transaction is open."""
@@ -273,7 +325,3 @@ class LiveSource(ListSource):
         """Everything was shown and read."""
         return all(self._at[lane] == len(rows) for lane, rows in self.records.items())
 
-
-def with_stream(case: Case, **changes: Any) -> Case:
-    """The case with other waits."""
-    return replace(case, stream=msgspec.structs.replace(case.stream, **changes))

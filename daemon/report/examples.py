@@ -38,7 +38,7 @@ def draw(m: ShardManifest, rows: Columns | None) -> Safe:
 
 
 def _scores(rows: Columns) -> tuple[str, ...]:
-    return scores_of({column: list(values) for column, values in rows.items()})
+    return scores_of({column: [] for column in rows})
 
 
 def valuable(rows: Columns) -> list[int]:

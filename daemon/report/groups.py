@@ -41,7 +41,7 @@ def draw(m: ShardManifest) -> Safe:
 
 def _meaning(m: ShardManifest, before: float, after: float) -> str:
     if m.cold:
-        return "The window is cold: nothing was balanced."
+        return "The window is cold: nothing was balanced, but what repeats is kept once."
     if after > before:
         return "Rare groups gained what the largest gave up."
     return "Balancing found little to even out here."

@@ -83,7 +83,8 @@ def _cold(m: ShardManifest) -> Safe | None:
     why = COLD.get(m.cold, "nothing is learnt yet")
     return el(
         "p", el("strong", "A cold window: rows were drawn uniformly, nothing was weighed. "),
-        fact("cold", m.cold, why[:1].upper() + why[1:] + "."), class_="notice", role="note",
+        "As it stood when the window was pinned: ", fact("cold", m.cold, why), ".",
+        class_="notice", role="note",
     )  # fmt: skip
 
 

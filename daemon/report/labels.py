@@ -15,6 +15,7 @@ from scoring.types import GRID
 
 BINS = 32
 TALL = 128
+ROOTS = "; heights are square roots"
 
 
 def draw(m: ShardManifest) -> Safe:
@@ -87,9 +88,10 @@ def _threshold(m: ShardManifest) -> Safe:
         why = "while the noise rate is unknown" if not m.noise else "for lack of judged labels"
         if m.cold:
             why = "in a cold window"
-        return join(fact("suspect_below", None, "no threshold"), f": nothing is quarantined {why}")
+        none = fact("suspect_below", None, "no threshold")
+        return join(none, f": nothing is quarantined {why}{ROOTS}")
     step = m.suspect_below
     return join(
         "suspect below ", fact("suspect_below", step, figures.real(step / GRID)),
-        f" (step {step} of {GRID}); labels remembered of this checkpoint; heights are square roots",
+        f" (step {step} of {GRID}); labels remembered of this checkpoint{ROOTS}",
     )  # fmt: skip

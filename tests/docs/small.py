@@ -9,6 +9,7 @@ from pathlib import Path
 
 from scoring.models import table
 from scoring.models.table import table_files
+from scoring.types import Model
 from tests.house.tree import ROOT
 
 CLASSES = ("alarm", "lights", "music", "weather")
@@ -34,19 +35,20 @@ def moved(text: str, folder: Path) -> str:
 
 def lay_out(folder: Path) -> None:
     """Recording, sample, checkpoint, key and configuration, as README.md shows them."""
-    recording, record = blocks("README.md", "json")
-    lane = folder / "recording" / "utterances" / "00000.jsonl"
-    lane.parent.mkdir(parents=True)
-    (folder / "recording" / "recording.json").write_text(recording)
-    lane.write_text("".join(_lines(record)))
     files = table_files(CLASSES, seed=0)
     (folder / "checkpoint").mkdir()
     for name, data in files.blobs.items():
         (folder / "checkpoint" / name).write_bytes(data)
+    model = table.build(files, 1)
+    recording, record = blocks("README.md", "json")
+    lane = folder / "recording" / "utterances" / "00000.jsonl"
+    lane.parent.mkdir(parents=True)
+    (folder / "recording" / "recording.json").write_text(recording)
+    lane.write_text("".join(_lines(record, model)))
     texts = [f"a reference {number}" for number in range(400)]
-    best = table.build(files, 1).run(texts).probs.argmax(axis=1).tolist()  # always right
-    rows = [{"text": text, "label": CLASSES[i]} for text, i in zip(texts, best, strict=True)]
-    (folder / "sample.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = zip(texts, truths(model, texts), strict=True)
+    lines = [json.dumps({"text": text, "label": label}) + "\n" for text, label in rows]
+    (folder / "sample.jsonl").write_text("".join(lines))
     key = folder / "key"
     key.write_text("0123456789abcdef0123456789abcdef\n")
     key.chmod(0o600)
@@ -57,15 +59,21 @@ def lay_out(folder: Path) -> None:
     (folder / "sluice.yaml").write_text(yaml + extra + arms)
 
 
-def _lines(example: str) -> list[str]:
-    """The record that README.md shows, then others of its shape."""
+def truths(model: Model, texts: list[str]) -> list[str]:
+    """Labels of a world in which this model is always right."""
+    return [CLASSES[i] for i in model.run(texts).probs.argmax(axis=1).tolist()]
+
+
+def _lines(example: str, model: Model) -> list[str]:
+    """The record that README.md shows, then others of its shape; one label in ten is wrong."""
     shape = json.loads(example)
     rng = random.Random(0)
+    texts = [f"say {int(rng.paretovariate(0.7)) % 200}" for _ in range(WINDOWS * PER_WINDOW)]
     lines = [example]
-    for number in range(2, WINDOWS * PER_WINDOW):
+    for number, (text, label) in enumerate(zip(texts, truths(model, texts), strict=True), start=2):
         shape["time"] += PERIOD_MS // PER_WINDOW
         shape["value"]["id"] = f"a-{number}"
-        shape["value"]["request"]["text"] = f"say {int(rng.paretovariate(0.7)) % 200}"
-        shape["value"]["nlu"]["label"] = rng.choice(CLASSES)
+        shape["value"]["request"]["text"] = text
+        shape["value"]["nlu"]["label"] = label if rng.random() < 0.9 else rng.choice(CLASSES)
         lines.append(json.dumps(shape) + "\n")
     return lines

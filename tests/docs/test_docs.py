@@ -23,7 +23,7 @@ from daemon.settings import ConfigError
 from daemon.shard import ROW_TYPES
 from scoring.gates import Gate
 from scoring.types import Reason
-from tests.docs.small import blocks, lay_out, moved, read
+from tests.docs.small import CLASSES, blocks, lay_out, moved, read
 from tests.house.plan import KINDS
 from tests.house.tree import ROOT
 
@@ -185,6 +185,11 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_example_of_the_readme_runs(example: Path) -> None:
     manifests = sorted((example / "store" / "shards").glob("*/manifest.json"))
     assert len(manifests) == 6
+    for path in manifests:  # texts and labels were found where the mapping says
+        manifest = json.loads(path.read_bytes())
+        assert manifest["arms"]["selected"] >= 10
+        assert set(manifest["traffic"]) >= set(CLASSES)
+        assert set(manifest["counts"]) == {"records", "late", "accepted", "suspect"}
     page = example / f"shard-{int(manifests[-1].parent.name)}.html"
     assert "<html" in page.read_text(encoding="utf-8")
 

@@ -9,7 +9,14 @@ import pytest
 from tests.house import plan, rules
 from tests.house.tree import ROOT, Module, covering
 
-KNOWN = ("scoring", "scoring.scorer", "daemon.engines", "daemon.lane", "daemon.stores.local")
+KNOWN = (
+    "scoring",
+    "scoring.scorer",
+    "daemon.engines",
+    "daemon.lane",
+    "daemon.stores.local",
+    "daemon.window",
+)
 Rule = Callable[[Module], Iterable[str]]
 
 
@@ -42,6 +49,7 @@ FAULTS: list[tuple[Rule, str, str, str]] = [
     (rules.world, "daemon.loop", "import numpy as np\nnp.random.default_rng()", "identity"),
     (rules.world, "daemon.loop", "a = sorted('ab', key=hash)", "every process"),
     (rules.world, "daemon.loop", "import os\nos.environ['A']", "as an argument"),
+    (rules.world, "daemon.loop", "import os.path\nos.environ['A']", "as an argument"),
     (rules.writers, "daemon.why", "open('a', 'wb')", "Store.create"),
     (rules.writers, "daemon.why", "p.open(mode='a')", "Store.create"),
     (rules.writers, "daemon.why", "p.write_text('a')", "Store.create"),

@@ -1,0 +1,96 @@
+"""One window at a time: records dealt out to lanes, and what the shard should hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from buffers import draw
+from buffers.base import NEVER
+from daemon import ledger, tables
+from daemon import rules as rulebook
+from daemon.policy import Policy
+from daemon.ports import LaneId, Store
+from daemon.registry import Registry
+from daemon.settings import Stream
+from tests.streams import CLASSES, KEY, PERIOD_MS, Record, say
+from tests.worlds import LABELS, Case, Edition, Schedule, play, shards
+
+WAITS = Stream(period_ms=PERIOD_MS, grace=1, label_wait=1, lag=4)
+LAST = 9  # the first window that may use what window 5 taught
+
+
+def lane_split(values: list[bytes], lanes: int, window: int = 5) -> dict[LaneId, list[Record]]:
+    """One window's records dealt out to lanes, in order of time."""
+    records: dict[LaneId, list[Record]] = {LaneId("u", n): [] for n in range(lanes)}
+    for at, value in enumerate(values):
+        records[LaneId("u", at % lanes)].append((window * PERIOD_MS + at % PERIOD_MS, value))
+    for rows in records.values():
+        rows.sort(key=lambda row: row[0])
+    return records
+
+
+def shard_rows(store: Store, window: int = 5) -> list[dict[str, Any]]:
+    """The rows of a shard, one dict each."""
+    columns, _ = tables.decode(store.get(shards(store)[window].rows_object))
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def run(records: dict[LaneId, list[Record]], policy: Policy, **changes: Any) -> Store:
+    kinds = {lane: "labels" if lane == LABELS else "utterances" for lane in records}
+    case = Case(records, kinds, changes.pop("stream", WAITS), (Edition(policy),))
+    return play(case, Schedule(), **changes)
+
+
+def selected(store: Store, window: int = 5) -> list[dict[str, Any]]:
+    return [row for row in shard_rows(store, window) if "selected" in row["arms"]]
+
+
+def labelled(count: int, texts: int = 10_000) -> list[bytes]:
+    """Records with labels as unequal as traffic."""
+    names = [*CLASSES, "music", "music", "music", None]
+    return [say(n, f"say {n * 7 % texts}", names[n * n % 8]) for n in range(count)]
+
+
+def ledger_rows(store: Store, window: int) -> list[dict[str, Any]]:
+    """What was decided about every record, over all lanes."""
+    rows = []
+    for name in store.list("ledgers/"):
+        if f"/{window:012d}-" in name:
+            columns = ledger.read(store.get(name))
+            rows += [{k: int(v[i]) for k, v in columns.items()} for i in range(len(columns["key_hi"]))]
+    return rows
+
+
+def brute_force(rows: list[dict[str, Any]], store: Store, capacity: int) -> dict[Any, Any]:
+    """(group, key) -> (rank, multiplicity), by listing every slot of every group."""
+    registry = Registry(store)
+    registry.read_editions()
+    rules = rulebook.make(5, registry.editions[0], registry.calibration(-1), KEY, weighed="entropy")
+    accepted = [row for row in rows if row["reason"] == 0]
+    keys = np.array([(r["key_hi"], r["key_lo"]) for r in accepted], np.uint64)
+    weights = np.array([r["weight"] for r in accepted], np.int16)
+    ranks = draw.log_rank(draw.draw(keys, "select", 0, KEY), weights).tolist()
+    counted: Counter[Any] = Counter()
+    rank_of = {}
+    for row, rank in zip(accepted, ranks, strict=True):
+        key = (row["group"], row["key_hi"], row["key_lo"])
+        counted[key] += 1
+        rank_of[key] = rank
+    slots = []
+    for group, target in enumerate(rules.quotas.targets.tolist()):
+        members = sorted((rank_of[key], key) for key in rank_of if key[0] == group)
+        floor = int(rules.quotas.floors[group])
+        for j, (rank, key) in enumerate(members, start=1):
+            level = (0, Fraction(j)) if j <= floor else (1, Fraction(j, target))
+            slots.append((level, int(rules.quotas.ties[group]), group, rank, key))
+    slots.sort(key=lambda slot: slot[:4])
+    kept = {key: (rank, counted[key]) for _, _, _, rank, key in slots[:capacity]}
+    taus: dict[str, int] = {}
+    for _, _, group, rank, _ in slots[capacity:]:
+        name = rules.groups[group]
+        taus[name] = min(rank, taus.get(name, NEVER))
+    return {"kept": kept, "taus": taus}
