@@ -11,6 +11,7 @@ import traceback
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from daemon.clock import SystemClock
 from daemon.console import Console
@@ -42,12 +43,20 @@ exit codes: 0 ok, 64 configuration, 69 something needed is missing, 70 a bug, 73
 """
 
 
+class Parser(argparse.ArgumentParser):
+    """A wrong call is a wrong configuration: exit 64, as sysexits.h has it, not 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_CONFIG, f"{self.prog}: {message}\n")
+
+
 def parser(chosen: str | None = None) -> argparse.ArgumentParser:
     """All commands, the chosen one with its arguments.
 
     Only that one is imported: `sluice config` must not need what `sluice demo` needs.
     """
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="sluice",
         description="Keeps the most valuable utterances of a stream, balanced and provable.",
         epilog=EPILOG,

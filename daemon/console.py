@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
@@ -28,7 +28,7 @@ Field = int | float | bool | str | None
 
 WORD = re.compile(r"[A-Za-z0-9_.:/@+=,()\[\]-]{0,256}")  # names, digests, lanes, object names
 # and their colours; error: data is at stake, or an operator must act
-LEVELS = {"info": "cyan", "warning": "yellow", "error": "bold red"}
+LEVELS: Mapping[str, str] = {"info": "cyan", "warning": "yellow", "error": "bold red"}
 
 
 def plain(value: Field) -> Field:

@@ -7,37 +7,25 @@ end of each lane's newest part.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-
-from daemon.ending import Ending
-from daemon.engines import Engines, build_pool
-from daemon.gather import Gathering, Prepared
-from daemon.intake import Intake
-from daemon.lane import Labels, Lane, Open, PutPart
-from daemon.pinning import Pinning
+from daemon.config.settings import Process
+from daemon.lanes.arms import build_pool
+from daemon.lanes.gather import Gathering
+from daemon.lanes.lane import Labels, Lane, Open, PutPart
+from daemon.lanes.window import Segment
 from daemon.policy import Limits
-from daemon.ports import Batch, Clock, LaneId, Polled, Source
-from daemon.registry import Registry
-from daemon.settings import Process
-from daemon.settle import Settler
-from daemon.shard import ShardManifest
-from daemon.start import stand
-from daemon.window import Segment
+from daemon.ports import Batch, Clock, LaneId, Polled, Retry, Source
+from daemon.registry.registry import Registry
+from daemon.running import facts
+from daemon.running.ending import Ending
+from daemon.running.engines import Engines
+from daemon.running.intake import Intake
+from daemon.running.pinning import Pinning
+from daemon.running.pipeline import Pipeline
+from daemon.running.settle import Settler
+from daemon.running.start import stand
 
+RETRIES, RETRY_SECONDS_MAX = 12, 30.0  # about five minutes in all
 IDLE_SECONDS = 0.05  # between looks at the store while every lane waits
-Listener = Callable[[str, dict[str, object]], None]  # event, facts: numbers and closed words
-
-
-@dataclass(slots=True, eq=False)
-class Ahead:
-    """A segment on its way through the model."""
-
-    lane: LaneId
-    records: int
-    future: Future[Prepared]
 
 
 class Loop:
@@ -50,7 +38,7 @@ class Loop:
         engines: Engines,
         clock: Clock,
         process: Process,
-        listener: Listener,
+        listener: facts.Listener,
     ) -> None:
         self.source, self.registry, self.engines, self.clock = source, registry, engines, clock
         self.process, self.tell = process, listener
@@ -59,8 +47,11 @@ class Loop:
         self.intake = Intake(source, 2 * process.poll_records)
         self.lanes: dict[LaneId, Lane] = {}
         self.stopping = False
-        self._ahead: deque[Ahead] = deque()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._failures = 0
+        self._pipeline = Pipeline(engines, process.read_ahead, self._absorbed)
+
+    def _absorbed(self, records: int) -> None:
+        self.tell("absorbed", {"records": records})
 
     def stop(self) -> None:
         """Finish what is on its way and leave; callable from a signal handler."""
@@ -72,20 +63,40 @@ class Loop:
         ending = Ending(self.source, self.registry, self.lanes, self.intake)
         try:
             while not self.stopping:
-                moved = self.step()
-                if not moved:
-                    moved = self._perform_all(ending.effects())
-                moved = self._settle() or moved
-                if not moved and not self.registry.refresh():
-                    if ending.complete():
-                        return True
-                    self.clock.sleep(IDLE_SECONDS)
-            self._drain()
+                try:
+                    if not self._turn_once(ending):
+                        if ending.complete():
+                            return True
+                        self.clock.sleep(IDLE_SECONDS)
+                except Retry as error:
+                    self._again(error)
+            self._pipeline.drain()
             return False
         finally:
-            self._worker.shutdown(wait=True, cancel_futures=True)
+            self._pipeline.close()
             self.engines.close()
             self.source.close()
+
+    def _turn_once(self, ending: Ending) -> bool:
+        """Everything that can be done now; False if nothing moved and nothing was new."""
+        moved = self.step() or self._perform_all(ending.effects())
+        return self._settle() or moved or self.registry.refresh()
+
+    def _again(self, error: Retry) -> None:
+        """A store that failed may heal. What was not made durable is read again, as after a crash.
+
+        Raises the error once it came RETRIES times with nothing made durable in between.
+        """
+        self._failures += 1
+        self.tell("retry", {"failures": self._failures})
+        if self._failures > RETRIES:
+            raise error
+        self.clock.sleep(min(RETRY_SECONDS_MAX, IDLE_SECONDS * 2**self._failures))
+        self._pipeline.drop()
+        for lane in self.lanes:
+            self.intake.drop(lane)
+        self.registry.refresh()
+        self.lanes.update(stand(self.source, self.registry, only=tuple(self.lanes)))
 
     def step(self) -> bool:
         """Poll, and move every lane that can move. True if anything moved."""
@@ -100,14 +111,11 @@ class Loop:
                 self._reassign(polled)
         for lane in sorted(self.lanes.values(), key=lambda lane: (lane.time_ms, lane.lane)):
             moved = self._move(lane) or moved
-        if not moved:
-            moved = bool(self._ahead)
-            self._drain()
-        return moved
+        return moved or self._pipeline.drain()
 
     def _reassign(self, polled: Polled) -> None:
         """Lost lanes lose their memory; gained ones stand at the end of their newest part."""
-        self._drain()
+        self._pipeline.drain()
         for lost in polled.lost:
             self.lanes.pop(lost, None)
         self.registry.refresh()
@@ -121,43 +129,21 @@ class Loop:
         if head is None:
             return False
         size = self.process.batch_records
-        batch = Batch(
-            head.lane, head.positions[:size], head.times_ms[:size], head.values[:size]
-        )
+        batch = Batch(head.lane, head.positions[:size], head.times_ms[:size], head.values[:size])
         segment = next(lane.cut(batch, self.source.closings(lane.lane)), None)
         if segment is None:
             self.intake.take(lane.lane, len(batch.values))  # beyond the recorded parts
             return True
         if segment.window != lane.window:
-            self._drain()
+            self._pipeline.drain()
             if not self._turn(lane, segment):
                 return False
         self.intake.take(lane.lane, segment.end)
         if lane.kind == "labels":
             lane.absorb_labels(batch, segment)
         else:
-            self._send(lane, batch, segment)
+            self._pipeline.send(lane, batch, segment)
         return True
-
-    def _send(self, lane: Lane, batch: Batch, segment: Segment) -> None:
-        assert isinstance(lane.open, Gathering)
-        rules = lane.open.rules
-        engine = self.engines.of(rules.edition)
-        lane.take(int(batch.positions[segment.end - 1]) + 1, segment.time_ms)
-        future = self._worker.submit(engine.prepare, rules, batch, segment)
-        self._ahead.append(Ahead(lane.lane, segment.end - segment.first, future))
-        while len(self._ahead) > self.process.read_ahead:
-            self._absorb_oldest()
-
-    def _absorb_oldest(self) -> None:
-        ahead = self._ahead.popleft()
-        prepared = ahead.future.result()
-        self.lanes[ahead.lane].absorb(prepared)
-        self.tell("absorbed", {"records": ahead.records})
-
-    def _drain(self) -> None:
-        while self._ahead:
-            self._absorb_oldest()
 
     def _turn(self, lane: Lane, segment: Segment) -> bool:
         """Close what lies before the segment's window and open it; False: the lane waits."""
@@ -179,58 +165,35 @@ class Loop:
             # a new partition: it covers this window empty, and wants the next (law 4)
             self._perform_all(lane.cover(effect.window, "record"))
             return False
-        lane.engine = self.engines.of(rules.edition).model.engine
-        scores = self.engines.of(rules.edition).scores
-        gathering = Gathering(rules, build_pool(rules, rules.policy.pool), scores)
-        lane.begin(effect.window, gathering)
+        engine = self.engines.of(rules.edition)
+        lane.engine = engine.model.engine
+        pool = build_pool(rules, rules.policy.pool)
+        lane.begin(effect.window, Gathering(rules, pool, engine.grading.names))
         return True
 
     def _perform_all(self, effects: tuple[PutPart, ...]) -> bool:
         """Make parts durable in order; True if there was anything to do."""
-        for effect in effects:
-            if not self._put(effect):
-                break
+        all(self._put(effect) for effect in effects)  # up to the first that lost its race
         return bool(effects)
 
     def _put(self, effect: PutPart) -> bool:
         """Make a part durable. Who comes second resumes at the lane's newest part (law 6)."""
         won = self.registry.put_part(effect.part)
-        manifest = effect.part.manifest
+        self._failures = 0
         if not won:
             self.intake.drop(effect.lane)
             self.registry.refresh()
             stand(self.source, self.registry, again=self.lanes[effect.lane])
-        self.tell(
-            "part" if won else "lost_race",
-            {
-                "lane": str(effect.lane),
-                "window": manifest.window,
-                "through": manifest.through,
-                "records": manifest.counts.records,
-                "end": manifest.end,
-                "closed_by": manifest.closed_by,
-            },
-        )
+        self.tell("part" if won else "lost_race", facts.of_part(effect.part.manifest))
         if won:
             self._settle()
         return won
 
     def _settle(self) -> bool:
         """Every shard that can be made now; True if any was."""
-        made: ShardManifest | None = self.settler.settle()
-        moved = made is not None
-        while made is not None:
-            self.tell(
-                "shard",
-                {
-                    "window": made.window,
-                    "rows": made.rows,
-                    "selected": made.arms.get("selected", 0),
-                    "records": made.counts["records"],
-                    "edition": made.edition,
-                    "cold": made.cold,
-                    "digest": made.rows_digest[:16],
-                },
-            )
-            made = self.settler.settle()
+        moved = False
+        while (made := self.settler.settle()) is not None:
+            self.tell("shard", facts.of_shard(made))
+            moved = True
         return moved
+

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 MANIFEST_KEY = b"sluice"
 Columns = Mapping[str, Sequence[Any]]
 
-_TYPES = {
+_TYPES: Mapping[str, pa.DataType] = {
     "u64": pa.uint64(),
     "i64": pa.int64(),
     "i16": pa.int16(),

@@ -13,6 +13,7 @@ import math
 import re
 import struct
 import zipfile
+from collections.abc import Mapping
 from typing import Annotated, Any, NoReturn
 
 import msgspec
@@ -24,7 +25,7 @@ HEADER_BYTES_MAX = 8 * 1024 * 1024  # 10,000 tensors need about a quarter; the l
 TENSORS_MAX = 10_000
 ARRAYS_MAX = 64
 ARRAY_HEADER_BYTES_MAX = 10_000  # as numpy's own limit
-ITEM_BYTES = {
+ITEM_BYTES: Mapping[str, int] = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2"), 1),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
     **dict.fromkeys(("U32", "I32", "F32"), 4),

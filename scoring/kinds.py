@@ -16,7 +16,9 @@ import importlib
 import importlib.util
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -60,22 +62,28 @@ def names(package: str) -> tuple[str, ...]:
     return tuple(sorted({file.stem for file in files if _builds(file)}))
 
 
+@lru_cache(maxsize=64)
+def module(package: str, kind: str) -> ModuleType:
+    """The file of a kind whose `build` takes no options. Raises UnknownKind, ImportError."""
+    available = names(package)
+    if kind not in available:
+        raise UnknownKind(kind, _nearest(kind, available), available)
+    return importlib.import_module(f"{package}.{kind}")
+
+
 def load(package: str, kind: str, options: Mapping[str, Any], *context: object) -> object:
     """Build one kind: `<package>.<kind>.build(Options, *context)`.
 
     Raises UnknownKind, BadOptions, and ImportError where the kind needs a library that is not
     installed. What `build` itself raises passes through.
     """
-    available = names(package)
-    if kind not in available:
-        raise UnknownKind(kind, _nearest(kind, available), available)
-    module = importlib.import_module(f"{package}.{kind}")
-    shape: type[msgspec.Struct] = getattr(module, "Options", NoOptions)
+    file = module(package, kind)
+    shape: type[msgspec.Struct] = getattr(file, "Options", NoOptions)
     try:
         decoded = msgspec.convert(dict(options), shape)
     except msgspec.ValidationError as error:
         raise _bad_options(kind, shape, str(error)) from None
-    built: object = module.build(decoded, *context)
+    built: object = file.build(decoded, *context)
     return built
 
 

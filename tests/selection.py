@@ -10,14 +10,16 @@ import numpy as np
 
 from buffers import draw
 from buffers.base import NEVER
-from daemon import ledger, tables
-from daemon import rules as rulebook
+from daemon import tables
+from daemon.config.settings import Stream
+from daemon.lanes import ledger
+from daemon.learning import rules as rulebook
 from daemon.policy import Policy
 from daemon.ports import LaneId, Store
-from daemon.registry import Registry
-from daemon.settings import Stream
+from daemon.registry.registry import Registry
+from tests.cases import LABELS, Case, Edition, Schedule
 from tests.streams import CLASSES, KEY, PERIOD_MS, Record, say
-from tests.worlds import LABELS, Case, Edition, Schedule, play, shards
+from tests.worlds import play, shards
 
 WAITS = Stream(period_ms=PERIOD_MS, grace=1, label_wait=1, lag=4)
 LAST = 9  # the first window that may use what window 5 taught
@@ -61,7 +63,10 @@ def ledger_rows(store: Store, window: int) -> list[dict[str, Any]]:
     for name in store.list("ledgers/"):
         if f"/{window:012d}-" in name:
             columns = ledger.read(store.get(name))
-            rows += [{k: int(v[i]) for k, v in columns.items()} for i in range(len(columns["key_hi"]))]
+            lists = {column: values.tolist() for column, values in columns.items()}
+            rows += [
+                dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)
+            ]
     return rows
 
 

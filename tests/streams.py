@@ -10,15 +10,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from daemon import start
 from daemon.clock import ManualClock
-from daemon.engines import Engines
+from daemon.config.settings import Process, Stream
 from daemon.loop import Loop
 from daemon.policy import Arms, Engine, Groups, Kind, Learning, Policy, Quarantine, Rolling
 from daemon.ports import Batch, Closing, LaneId, LaneInfo, Polled, Store
-from daemon.publish import Sample, publish
-from daemon.registry import Registry
-from daemon.settings import Process, Stream
+from daemon.registry.publish import Sample, publish
+from daemon.registry.registry import Registry
+from daemon.running import start
+from daemon.running.engines import Engines
 from daemon.stores.memory import MemoryStore
 from scoring import manifest
 from scoring.models.table import table_files
@@ -208,14 +208,14 @@ class World:
 
 
 def stream_of(
-    seed: int, *, lanes: int = 3, windows: int = 12, per_window: int = 40, label_lane: bool = False
+    seed: int, *, lanes: int = 3, windows: int = 12, per_window: int = 40
 ) -> tuple[dict[LaneId, list[Record]], dict[LaneId, str]]:
     """A random stream: repeats, labels, malformed and late records, idle and empty windows."""
     rng = random.Random(seed)
     records: dict[LaneId, list[Record]] = {LaneId("u", p): [] for p in range(lanes)}
     number = 0
     for window in range(5, 5 + windows):
-        for lane in records:
+        for rows in records.values():
             if rng.random() < 0.2:
                 continue
             for _ in range(rng.randint(0, 2 * per_window // lanes)):
@@ -224,10 +224,10 @@ def stream_of(
                     time_ms -= rng.randint(1, 3) * PERIOD_MS
                 number += 1
                 if rng.random() < 0.03:
-                    records[lane].append((max(0, time_ms), rng.choice([b"", b"{", None, b"[]"])))
+                    rows.append((max(0, time_ms), rng.choice([b"", b"{", None, b"[]"])))
                     continue
                 label = rng.choice([*CLASSES, None, "brand_new"])
                 text = f"say {int(rng.paretovariate(0.7)) % 60}"
-                records[lane].append((max(0, time_ms), say(number, text, label)))
+                rows.append((max(0, time_ms), say(number, text, label)))
     kinds = dict.fromkeys(records, "utterances")
     return records, kinds

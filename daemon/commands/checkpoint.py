@@ -12,10 +12,10 @@ from pathlib import Path
 
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
-from daemon.engines import SELF_TEST
 from daemon.ports import EXIT_CONFIG, EXIT_OK, Fatal
 from scoring import checkpoints, export
 from scoring.models import graph
+from scoring.models.selftest import PROBES
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +89,7 @@ def _export(folder: Path, target: Path, console: Console) -> None:
         (target / name).write_bytes(data)
     console.say(f"wrote {target}: {', '.join(sorted(made))}")
     try:
-        distance = graph.parity(checkpoints.as_files(exported, made), files, SELF_TEST)
+        distance = graph.parity(checkpoints.as_files(exported, made), files, PROBES)
     except ImportError:
         console.say("parity: not checked, it needs torch: pip install 'utterance-sluice[torch]'")
     else:

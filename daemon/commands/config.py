@@ -11,7 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from daemon import config, explain, sanity
+from daemon.config import explain, sanity
+from daemon.config import reader as config
 from daemon.console import Console
 from daemon.ports import EXIT_OK
 

@@ -21,11 +21,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from daemon import config, rolling
 from daemon.clock import SystemClock
 from daemon.commands import publish, report
 from daemon.commands import run as runner
 from daemon.commands.session import Session
+from daemon.config import reader as config
 from daemon.console import Console
 from daemon.demo import corpus as corpora
 from daemon.demo import house, outcome, stream, world
@@ -33,7 +33,8 @@ from daemon.demo.corpus import Corpus
 from daemon.demo.encoder import Encoder
 from daemon.demo.traffic import Shape
 from daemon.demo.world import Place
-from daemon.history import History
+from daemon.derived import rolling
+from daemon.derived.history import History
 from daemon.ports import EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_OK, EXIT_STATE, Fatal
 
 SEEDS = 5  # of heads trained on each arm
@@ -49,6 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch-records", type=int, default=256, help="changes no digest")
     parser.add_argument("--order", default="behind", help="behind, round-robin or a number: "
                         "which lane is read first; changes no digest")  # fmt: skip
+    parser.add_argument("--lanes-at-once", type=int, default=1, help="changes no digest")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -115,7 +117,8 @@ def _session(arguments: argparse.Namespace, place: Place, console: Console) -> S
     """The written configuration, read as `sluice run` would, with this command's overrides."""
     read = config.load(place.config)
     order = int(arguments.order) if arguments.order.isdigit() else arguments.order
-    source = replace(read.source, options={**read.source.options, "order": order})
+    reading = {"order": order, "lanes_at_once": arguments.lanes_at_once}
+    source = replace(read.source, options={**read.source.options, **reading})
     process = replace(read.process, batch_records=arguments.batch_records)
     return Session(replace(read, source=source, process=process), console, SystemClock())
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import argparse
 import ast
+from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.console import Console
 from daemon.ports import EXIT_OK
 from scoring import kinds
 
-PACKAGES = {
+PACKAGES: Mapping[str, str] = {
     "scores": "scoring.scores",
     "policies": "scoring.policies",
     "models": "scoring.models",

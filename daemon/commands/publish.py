@@ -13,6 +13,7 @@ the newest shards are scored.
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,14 +21,14 @@ import msgspec
 
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
+from daemon.lanes.window import window_of
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, Fatal
-from daemon.publish import Published, Refused, Sample, publish, recent_sample
-from daemon.window import window_of
+from daemon.registry.publish import Published, Refused, Sample, publish, recent_sample
 from scoring import checkpoints
 from scoring.gates import Finding
 from scoring.manifest import BadCheckpoint
 
-WATCH_SECONDS = 5.0
+WATCH_SECONDS = 2.0
 
 
 class SampleRow(msgspec.Struct, frozen=True):
@@ -60,19 +61,40 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     session = open_session(arguments, console)
     if not arguments.watch:
         return one(session, Path(arguments.folder), arguments)
-    seen: set[str] = set()
     console.say(f"watching {arguments.watch}; Ctrl-C ends it")
+    return watch(session, Path(arguments.watch), arguments)
+
+
+def watch(session: Session, place: Path, arguments: argparse.Namespace) -> int:
+    """Publish every folder that appears, once it no longer changes. Ends by a signal."""
+    before: dict[str, Seen] = {}
+    done: dict[str, Seen] = {}
     while True:
-        folders = sorted(p for p in Path(arguments.watch).iterdir() if p.is_dir())
-        for folder in folders:
-            if folder.name not in seen and not folder.name.startswith("."):
-                seen.add(folder.name)
+        now = {p.name: seen(p) for p in sorted(place.iterdir()) if p.is_dir() and p.name[0] != "."}
+        for name, state in now.items():
+            # two looks alike: nobody is still copying; refused ones are tried when they change
+            if state and before.get(name) == state and done.get(name) != state:
+                done[name] = state
                 try:
-                    one(session, folder, arguments)
+                    one(session, place / name, arguments)
                 except BadCheckpoint as error:
-                    console.log("refused", level="warning", checkpoint=folder.name)
-                    console.say(f"{folder.name} refused: {error}")
+                    session.console.log("refused", level="warning", checkpoint=name)
+                    session.console.say(f"{name} refused: {error}")
+        before = now
         session.clock.sleep(WATCH_SECONDS)
+
+
+Seen = tuple[tuple[str, int, int], ...]  # name, size and time of each file
+
+
+def seen(folder: Path) -> Seen:
+    """What tells whether a folder changed between two looks."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        with suppress(FileNotFoundError):
+            status = path.lstat()
+            found.append((path.name, status.st_size, status.st_mtime_ns))
+    return tuple(found)
 
 
 def one(session: Session, folder: Path, arguments: argparse.Namespace) -> int:

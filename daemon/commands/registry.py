@@ -10,9 +10,9 @@ import argparse
 
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
-from daemon.pin import FIRST
+from daemon.learning.rules import COLD
 from daemon.ports import EXIT_OK, EXIT_STATE, Fatal, Missing
-from daemon.rules import COLD
+from daemon.registry.pin import FIRST
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -17,9 +17,9 @@ from daemon import tables
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, EXIT_WRITE, Fatal, Missing
-from daemon.registry import Registry
+from daemon.registry.registry import Registry
 from daemon.report import render
-from daemon.shard import PREFIX, ShardManifest
+from daemon.shards.shard import PREFIX, ShardManifest
 
 WINDOWS = 48  # shards of the time lines, the reported one included
 OUTPUT = "-"

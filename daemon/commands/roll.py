@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import argparse
 
-from daemon import rolling
 from daemon.commands.session import config_argument, open_session
 from daemon.console import Console
+from daemon.derived import rolling
 from daemon.ports import EXIT_OK
 
 

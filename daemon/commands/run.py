@@ -14,12 +14,13 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
-from daemon import bundle, start
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
+from daemon.learning.rules import COLD
 from daemon.loop import Loop
 from daemon.ports import EXIT_CONFIG, EXIT_OK, Fatal, Source
-from daemon.rules import COLD
+from daemon.registry import bundle
+from daemon.running import start
 from daemon.stores import local, prove
 
 SECOND_SIGNAL = 130

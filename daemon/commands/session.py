@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from daemon import config, keyfile
 from daemon.clock import SystemClock
+from daemon.config import keyfile
+from daemon.config import reader as config
+from daemon.config.settings import Config
 from daemon.console import Console
-from daemon.engines import Engines
-from daemon.history import History
+from daemon.derived.history import History
 from daemon.policy import Policy
 from daemon.ports import EXIT_CONFIG, Clock, Fatal, Source, Store
-from daemon.registry import Registry
-from daemon.settings import Config
+from daemon.registry.registry import Registry
+from daemon.running.engines import Engines
 from scoring import kinds
 
 VARIABLE = "SLUICE_CONFIG"

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import argparse
 
-from daemon import skip
 from daemon.commands.session import config_argument, open_session
 from daemon.console import Console
 from daemon.ports import EXIT_CONFIG, EXIT_OK, Fatal, LaneId
+from daemon.registry import skip
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 from contextlib import closing
 
-from daemon import verify
 from daemon.commands.session import config_argument, open_session
 from daemon.console import Console
+from daemon.derived import verify
 from daemon.ports import EXIT_OK, EXIT_STATE
 
 

@@ -9,8 +9,8 @@ import argparse
 
 from daemon.commands.session import config_argument, open_session
 from daemon.console import Console
+from daemon.derived.why import why
 from daemon.ports import EXIT_OK
-from daemon.why import why
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon import shard, tables
+from daemon import tables
 from daemon.clock import SystemClock
 from daemon.demo.stream import LABEL_TOPIC
 from daemon.ports import EXIT_DEPENDENCY, EXIT_OK, Clock, Fatal, Missing, Retry, Store
+from daemon.shards import shard
 from daemon.stores import local
 
 TICK: Mapping[str, Any] = {"tick": True}  # no answer: it only moves the lane's time

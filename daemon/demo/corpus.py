@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 from daemon.ports import EXIT_CONFIG, Fatal
 
 SPLITS = ("train", "valid", "test")
-_ALIASES = {"train": "train", "valid": "valid", "val": "valid", "dev": "valid", "test": "test"}
+_ALIASES: Mapping[str, str] = {
+    "train": "train", "valid": "valid", "val": "valid", "dev": "valid", "test": "test",
+}  # fmt: skip
 
 
 class Row(NamedTuple):

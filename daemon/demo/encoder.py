@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load
 
-from daemon.normalise import normaliser
+from daemon.decode.normalise import normaliser
 from daemon.policy import Policy
 from daemon.ports import EXIT_CONFIG, Fatal
 from scoring.models import graph

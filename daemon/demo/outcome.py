@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from buffers import draw
-from daemon import ledger, tables
+from daemon import tables
 from daemon.demo.corpus import Corpus, Row
 from daemon.demo.encoder import Encoder
 from daemon.demo.lift import Lift, lift
-from daemon.history import History
+from daemon.derived.history import History
+from daemon.lanes import ledger
 from scoring.types import CODES, Reason
 
 

@@ -24,7 +24,7 @@ from daemon.report import (
     timeline,
 )
 from daemon.report.markup import Safe, el, escape
-from daemon.shard import ShardManifest
+from daemon.shards.shard import ShardManifest
 
 SECTIONS: Mapping[str, str] = {
     "intake": "In and out",

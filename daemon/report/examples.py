@@ -8,7 +8,7 @@ from typing import Any
 from daemon.report import figures
 from daemon.report.frame import code, section
 from daemon.report.markup import Safe, el, fact, join, name, said
-from daemon.shard import ShardManifest, scores_of
+from daemon.shards.shard import ShardManifest, scores_of
 from scoring.types import GRID
 
 SHOWN = 25  # rows of each table

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from daemon.learning.rules import OTHER
 from daemon.report import figures, svg
 from daemon.report.figures import count, several
 from daemon.report.frame import details, legend, section
 from daemon.report.markup import Safe, el, fact, join, name
-from daemon.rules import OTHER
-from daemon.shard import ShardManifest
+from daemon.shards.shard import ShardManifest
 
 SHOWN = 20  # groups before the fold
 

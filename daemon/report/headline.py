@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from daemon.calibration import SCALE
+from daemon.learning.calibration import SCALE
+from daemon.learning.rules import COLD
 from daemon.report import figures
 from daemon.report.figures import count, several
 from daemon.report.markup import Safe, el, fact, join
-from daemon.rules import COLD
-from daemon.shard import ShardManifest
+from daemon.shards.shard import ShardManifest
 from scoring.types import Reason
 
 

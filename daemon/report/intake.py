@@ -8,7 +8,7 @@ from daemon.report import figures, svg
 from daemon.report.figures import count, several
 from daemon.report.frame import details, figure, section, table
 from daemon.report.markup import Safe, el, fact, join
-from daemon.shard import ShardManifest
+from daemon.shards.shard import ShardManifest
 from scoring.types import Reason
 
 REFUSED: Mapping[str, str] = {  # reasons in plain words

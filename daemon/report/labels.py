@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 
-from daemon.calibration import SCALE
+from daemon.learning.calibration import SCALE
 from daemon.report import figures, svg
 from daemon.report.figures import count
 from daemon.report.frame import figure, section
 from daemon.report.headline import noise_words
 from daemon.report.markup import Safe, fact, join
-from daemon.shard import ShardManifest
+from daemon.shards.shard import ShardManifest
 from scoring.types import GRID
 
 BINS = 32

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon import shard
-from daemon.pin import FIRST
+from daemon.registry.pin import FIRST
 from daemon.report.figures import count, several
 from daemon.report.frame import code, details, pairs, section, table
 from daemon.report.markup import Safe, el, fact, join, said
-from daemon.shard import PartRef, ShardManifest
+from daemon.shards import shard
+from daemon.shards.shard import PartRef, ShardManifest
 
 
 def draw(m: ShardManifest) -> Safe:

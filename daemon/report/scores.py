@@ -9,7 +9,7 @@ from daemon.report import figures, svg
 from daemon.report.figures import signed
 from daemon.report.frame import code, figure, legend, section
 from daemon.report.markup import Safe, el, fact, join
-from daemon.shard import ShardManifest
+from daemon.shards.shard import ShardManifest
 
 STEPS = 64  # bins per unit in a manifest
 ENOUGH = 200  # selected rows for which fine bins are not mere chance

@@ -10,7 +10,7 @@ from daemon.report import figures, svg
 from daemon.report.figures import count
 from daemon.report.frame import details, figure, legend, section, table
 from daemon.report.markup import Safe, el, fact, join
-from daemon.shard import ShardManifest
+from daemon.shards.shard import ShardManifest
 from scoring.types import Reason
 
 TALL, TOP, FLOOR = 92, 16, 72

@@ -13,9 +13,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from daemon.lanefile import Columns
-from daemon.playback import LaneReader, Recording, open_recording
 from daemon.ports import Batch, Closing, LaneId, LaneInfo, Polled, Source
+from daemon.recording.lanefile import Columns
+from daemon.recording.playback import LaneReader, Recording, open_recording
 
 _BEYOND = 2**63 - 1
 

@@ -13,7 +13,7 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,8 @@ from daemon.stores import check_name, is_segment
 _TEMPORARY = ".tmp~"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A link stands for no object, because no create makes one.
-_NO_OBJECT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
-_HINTS = {  # what no repetition heals
+_NO_OBJECT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+_HINTS: Mapping[int, str] = {  # what no repetition heals
     errno.EROFS: "The file system is read-only: remount it, or mount a volume for the store",
     errno.EACCES: "Give the store's folder to the user that runs this (fsGroup in Kubernetes)",
     errno.EPERM: "The file system may have no hard links: use another volume or a bucket",
@@ -64,7 +64,7 @@ def _named_errors() -> Iterator[None]:
         yield
     except OSError as error:
         what = f"the store cannot write: {os.strerror(error.errno or 0)}"
-        if error.errno in _HINTS:
+        if error.errno is not None and error.errno in _HINTS:
             raise Fatal(what, code=EXIT_WRITE, hint=_HINTS[error.errno]) from error
         if error.errno in _NO_OBJECT - {errno.ENOENT}:
             hint = "Remove the link or the file that stands where a folder of names must be"

@@ -53,8 +53,8 @@ def self_test(model: Model, texts: Sequence[str] = PROBES) -> None:
             raise NotInvariant(
                 f"{model.engine} is not batch-invariant here: {int(wrong.sum())} of {len(rows)} "
                 f"probes differ {scores} when {how}, so a replay would not select the same rows. "
-                "Use an fp32 ONNX export (`sluice publish` makes one), or another build of the "
-                "runtime; dynamic int8 quantisation can never pass"
+                "Use an fp32 ONNX export (`sluice checkpoint export` makes one), or another build "
+                "of the runtime; dynamic int8 quantisation can never pass"
             )
 
 

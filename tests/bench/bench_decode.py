@@ -12,8 +12,8 @@ from functools import partial
 
 import msgspec
 
-from daemon.decode import Decoder
-from daemon.normalise import normaliser
+from daemon.decode.decoder import Decoder
+from daemon.decode.normalise import normaliser
 from daemon.policy import Limits, RecordMap
 
 BATCH = 1000

@@ -20,15 +20,15 @@ from pathlib import Path
 
 import msgspec
 
-from daemon import start
 from daemon.clock import SystemClock
-from daemon.engines import Engines
+from daemon.config.settings import Process, Stream
 from daemon.loop import Loop
 from daemon.policy import Arms, Engine, Kind, Policy, Rolling
 from daemon.ports import LaneId
-from daemon.recording import RecordingWriter, Topic
-from daemon.registry import Registry
-from daemon.settings import Process, Stream
+from daemon.recording.writer import RecordingWriter, Topic
+from daemon.registry.registry import Registry
+from daemon.running import start
+from daemon.running.engines import Engines
 from daemon.sources import replay
 from daemon.stores import local
 from tests.streams import KEY, publish_table

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import numpy as np
 
-from daemon import start
 from daemon.clock import SystemClock
-from daemon.engines import Engines
+from daemon.config.settings import Process, Stream
 from daemon.loop import Loop
 from daemon.ports import Batch, Closing, LaneId, LaneInfo, Polled
-from daemon.registry import Registry
-from daemon.settings import Process, Stream
+from daemon.registry.registry import Registry
+from daemon.running import start
+from daemon.running.engines import Engines
 from daemon.stores import local
 from tests.bench.bench_host import CLASSES, PER_WINDOW, PERIOD_MS, policy
 from tests.streams import KEY, publish_table

@@ -12,9 +12,9 @@ import pytest
 
 from daemon import tables
 from daemon.monitors.noise import wilson
-from daemon.registry import Registry
+from daemon.registry.registry import Registry
 from daemon.report import render
-from daemon.shard import ShardManifest
+from daemon.shards.shard import ShardManifest
 from tests.browser.chromium import Tab, browser
 from tests.streams import PERIOD_MS, ListSource, World, stream_of
 

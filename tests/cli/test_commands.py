@@ -13,7 +13,7 @@ import pytest
 
 from daemon.__main__ import COMMANDS, main
 from daemon.ports import EXIT_BUG, EXIT_CONFIG, EXIT_OK, EXIT_STATE, LaneId
-from daemon.recording import RecordingWriter, Topic
+from daemon.recording.writer import RecordingWriter, Topic
 from scoring.models.table import table_files
 from tests.streams import CLASSES, KEY, PERIOD_MS, Record, say, stream_of
 
@@ -216,3 +216,26 @@ def test_sigterm_finishes_and_the_next_run_goes_on(root: Path) -> None:
     assert digests(root / "store") == digests(whole)
     assert digests(whole)
     assert os.path.exists(whole / "genesis.json")
+
+
+def test_watch_publishes_what_appears(root: Path) -> None:
+    place = root / "incoming"
+    place.mkdir()
+    (place / "broken").mkdir()
+    (place / "broken" / "pytorch_model.bin").write_bytes(b"a pickle")
+    command = [sys.executable, "-m", "daemon", "publish", "--watch", str(place), "--from", "0"]
+    command += ["-c", str(root / "sluice.yaml"), "--sample", str(root / "sample.jsonl")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path.cwd()) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if "broken refused" in line:
+                (root / "checkpoint").rename(place / "good")
+            if "published edition 0" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        said += process.stderr.readlines()
+    assert process.returncode == 130
+    assert any("safetensors" in line for line in said), "a refusal says what to do"
+    assert (root / "store" / "editions" / "000000.json").is_file()

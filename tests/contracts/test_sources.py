@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import daemon.sources
 from daemon.ports import Batch, LaneId, Polled, Source
-from daemon.recording import RecordingWriter, Topic
+from daemon.recording.writer import RecordingWriter, Topic
 
 KINDS = sorted(module.name for module in pkgutil.iter_modules(daemon.sources.__path__))
 LANES = (LaneId("said", 0), LaneId("said", 1), LaneId("labels", 0))

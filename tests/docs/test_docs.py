@@ -16,11 +16,11 @@ import pytest
 from daemon import __main__ as cli
 from daemon import ports
 from daemon.commands import run as run_command
-from daemon.config import parse
-from daemon.decode import Decoder
-from daemon.normalise import normaliser
-from daemon.settings import ConfigError
-from daemon.shard import ROW_TYPES
+from daemon.config.reader import parse
+from daemon.config.settings import ConfigError
+from daemon.decode.decoder import Decoder
+from daemon.decode.normalise import normaliser
+from daemon.shards.shard import ROW_TYPES
 from scoring.gates import Gate
 from scoring.types import Reason
 from tests.docs.small import CLASSES, blocks, lay_out, moved, read
@@ -102,7 +102,7 @@ def test_columns_are_those_of_a_shard() -> None:
 def test_exit_codes_are_those_of_the_program() -> None:
     documented = {int(row[0]) for row in cells("docs/operations.md", "code")}
     own = {value for name, value in vars(ports).items() if name.startswith("EXIT_")}
-    assert documented == own | {2, run_command.SECOND_SIGNAL}  # 2 is argparse's
+    assert documented == own | {run_command.SECOND_SIGNAL}
     for code in own - {0}:
         assert f"{code} " in cli.EPILOG
 

@@ -12,15 +12,15 @@ from tests.house.tree import ROOT, Module, covering
 KNOWN = (
     "scoring",
     "scoring.scorer",
-    "daemon.engines",
-    "daemon.lane",
+    "daemon.running.engines",
+    "daemon.lanes.lane",
     "daemon.stores.local",
-    "daemon.window",
+    "daemon.lanes.window",
 )
 Rule = Callable[[Module], Iterable[str]]
 
 
-def module(source: str, name: str = "daemon.lane") -> Module:
+def module(source: str, name: str = "daemon.lanes.lane") -> Module:
     return Module(name, ROOT / (name.replace(".", "/") + ".py"), source)
 
 
@@ -34,15 +34,15 @@ def purity(found: Module) -> Iterable[str]:
 
 FAULTS: list[tuple[Rule, str, str, str]] = [
     (floors, "daemon.brand_new", "", "stands on no floor"),
-    (floors, "daemon.lane", "from daemon.stores import local", "daemon.stores.local"),
-    (floors, "daemon.lane", "def f():\n    import daemon.loop", "Imports go down only"),
-    (floors, "scoring.scorer", "from daemon.window import window_of", "Imports go down only"),
+    (floors, "daemon.lanes.lane", "from daemon.stores import local", "daemon.stores.local"),
+    (floors, "daemon.lanes.lane", "def f():\n    import daemon.loop", "Imports go down only"),
+    (floors, "scoring.scorer", "from daemon.lanes.window import window_of", "Imports go down only"),
     (floors, "scoring.scorer", "from buffers import columns", "Imports go down only"),
     (floors, "buffers.columns", "import scoring.scorer", "Imports go down only"),
     (floors, "daemon.loop", "import daemon.commands.run", "Imports go down only"),
-    (rules.owners, "daemon.lane", "import torch", "belongs to scoring.models.torch"),
-    (rules.owners, "daemon.lane", "from onnx import helper", "onnx belongs to"),
-    (rules.owners, "daemon.lane", "import brand_new", "brand_new has no owner"),
+    (rules.owners, "daemon.lanes.lane", "import torch", "belongs to scoring.models.torch"),
+    (rules.owners, "daemon.lanes.lane", "from onnx import helper", "onnx belongs to"),
+    (rules.owners, "daemon.lanes.lane", "import brand_new", "brand_new has no owner"),
     (rules.world, "daemon.loop", "import time", "take `now`"),
     (rules.world, "daemon.loop", "from time import monotonic", "take `now`"),
     (rules.world, "daemon.loop", "from datetime import datetime as d\nd.now()", "take `now`"),
@@ -50,56 +50,56 @@ FAULTS: list[tuple[Rule, str, str, str]] = [
     (rules.world, "daemon.loop", "a = sorted('ab', key=hash)", "every process"),
     (rules.world, "daemon.loop", "import os\nos.environ['A']", "as an argument"),
     (rules.world, "daemon.loop", "import os.path\nos.environ['A']", "as an argument"),
-    (rules.writers, "daemon.why", "open('a', 'wb')", "Store.create"),
-    (rules.writers, "daemon.why", "p.open(mode='a')", "Store.create"),
-    (rules.writers, "daemon.why", "p.write_text('a')", "Store.create"),
-    (rules.writers, "daemon.why", "import os\nos.open('a', os.O_CREAT | flags)", "Store.create"),
-    (purity, "daemon.lane", "import os", "os in the pure core"),
-    (purity, "daemon.lane", "from pathlib import Path", "pathlib in the pure core"),
-    (purity, "daemon.lane", "print(1)", "builtins.print"),
-    (purity, "daemon.lane", "open('a')", "builtins.open"),
-    (purity, "daemon.lane", "path.read_bytes()", "read_bytes"),
-    (purity, "daemon.lane", "from daemon.engines import Engine", "which is not"),
+    (rules.writers, "daemon.derived.why", "open('a', 'wb')", "Store.create"),
+    (rules.writers, "daemon.derived.why", "p.open(mode='a')", "Store.create"),
+    (rules.writers, "daemon.derived.why", "p.write_text('a')", "Store.create"),
+    (rules.writers, "daemon.derived.why", "import os\nos.open('a', os.O_CREAT | flags)", "Store.create"),
+    (purity, "daemon.lanes.lane", "import os", "os in the pure core"),
+    (purity, "daemon.lanes.lane", "from pathlib import Path", "pathlib in the pure core"),
+    (purity, "daemon.lanes.lane", "print(1)", "builtins.print"),
+    (purity, "daemon.lanes.lane", "open('a')", "builtins.open"),
+    (purity, "daemon.lanes.lane", "path.read_bytes()", "read_bytes"),
+    (purity, "daemon.lanes.lane", "from daemon.running.engines import Engine", "which is not"),
     (purity, "buffers.balanced", "import threading", "threading in the pure core"),
-    (rules.exactness, "daemon.lane", "a = sum(b)", "may add floats"),
-    (rules.exactness, "daemon.lane", "a = b.sum()", "may add floats"),
-    (rules.exactness, "daemon.lane", "import numpy as np\na = np.mean(b)", "may add floats"),
-    (rules.exactness, "daemon.lane", "a = b @ c", "the CPU chooses"),
-    (rules.exactness, "daemon.lane", "import math\na = math.log(b)", "last bits"),
-    (rules.exactness, "daemon.lane", "a = b.sum(dtype=np.float64)", "may add floats"),
-    (rules.length, "daemon.lane", "a = 1\n" * 201, "201 lines"),
-    (rules.length, "daemon.lane", "def f():\n" + "    a = 1\n" * 50, "51 lines"),
+    (rules.exactness, "daemon.lanes.lane", "a = sum(b)", "may add floats"),
+    (rules.exactness, "daemon.lanes.lane", "a = b.sum()", "may add floats"),
+    (rules.exactness, "daemon.lanes.lane", "import numpy as np\na = np.mean(b)", "may add floats"),
+    (rules.exactness, "daemon.lanes.lane", "a = b @ c", "the CPU chooses"),
+    (rules.exactness, "daemon.lanes.lane", "import math\na = math.log(b)", "last bits"),
+    (rules.exactness, "daemon.lanes.lane", "a = b.sum(dtype=np.float64)", "may add floats"),
+    (rules.length, "daemon.lanes.lane", "a = 1\n" * 201, "201 lines"),
+    (rules.length, "daemon.lanes.lane", "def f():\n" + "    a = 1\n" * 50, "51 lines"),
     (rules.length, "tests.unit.test_a", "a = 1\n" * 301, "301 lines"),
-    (rules.blind, "daemon.lane", "try:\n    a()\nexcept:\n    b()", "Name the errors"),
-    (rules.blind, "daemon.lane", "try:\n    a()\nexcept (Exception, B):\n    b()", "Name the"),
-    (rules.blind, "daemon.lane", "try:\n    a()\nexcept BaseException as e:\n    b()", "Name the"),
+    (rules.blind, "daemon.lanes.lane", "try:\n    a()\nexcept:\n    b()", "Name the errors"),
+    (rules.blind, "daemon.lanes.lane", "try:\n    a()\nexcept (Exception, B):\n    b()", "Name the"),
+    (rules.blind, "daemon.lanes.lane", "try:\n    a()\nexcept BaseException as e:\n    b()", "Name the"),
     (rules.words, "daemon.utils", '"""Doc."""', "names no noun"),
-    (rules.words, "daemon.lane", '"""Doc."""\nclass LaneManager: ...', "LaneManager"),
-    (rules.words, "daemon.lane", "a = 1", "no docstring"),
-    (rules.state, "daemon.lane", "TABLE = {1: 2}", "TABLE can be changed"),
-    (rules.state, "daemon.lane", "seen: list[int] = []", "seen can be changed"),
-    (rules.state, "daemon.lane", "SEEN = set()", "SEEN can be changed"),
-    (rules.state, "daemon.lane", "def f():\n    global a\n    a = 1", "global"),
+    (rules.words, "daemon.lanes.lane", '"""Doc."""\nclass LaneManager: ...', "LaneManager"),
+    (rules.words, "daemon.lanes.lane", "a = 1", "no docstring"),
+    (rules.state, "daemon.lanes.lane", "TABLE = {1: 2}", "TABLE can be changed"),
+    (rules.state, "daemon.lanes.lane", "seen: list[int] = []", "seen can be changed"),
+    (rules.state, "daemon.lanes.lane", "SEEN = set()", "SEEN can be changed"),
+    (rules.state, "daemon.lanes.lane", "def f():\n    global a\n    a = 1", "global"),
 ]
 
 GOOD: list[tuple[Rule, str, str]] = [
-    (floors, "daemon.lane", "from scoring import scorer\nfrom daemon import window"),
+    (floors, "daemon.lanes.lane", "from scoring import scorer\nfrom daemon import window"),
     (floors, "daemon.commands.run", "from daemon.loop import Loop"),
     (rules.owners, "scoring.models.onnx", "import onnxruntime as ort\nimport json"),
-    (rules.owners, "daemon.lane", "import numpy as np\nfrom daemon import window"),
+    (rules.owners, "daemon.lanes.lane", "import numpy as np\nfrom daemon import window"),
     (rules.world, "daemon.clock", "import time\ntime.monotonic()"),
-    (rules.world, "daemon.lane", "time = 3\nrandom = time + a.time"),
-    (rules.writers, "daemon.why", "open('a', 'rb')\nopen('wax')\np.open()\npins.open(7)"),
-    (rules.writers, "daemon.recording", "open('a', 'wb')"),
-    (purity, "daemon.lane", "import io\nio.BytesIO()\n\nclass A:\n    id: str"),
+    (rules.world, "daemon.lanes.lane", "time = 3\nrandom = time + a.time"),
+    (rules.writers, "daemon.derived.why", "open('a', 'rb')\nopen('wax')\np.open()\npins.open(7)"),
+    (rules.writers, "daemon.recording.writer", "open('a', 'wb')"),
+    (purity, "daemon.lanes.lane", "import io\nio.BytesIO()\n\nclass A:\n    id: str"),
     (purity, "daemon.clock", "import os"),
-    (rules.exactness, "daemon.lane", "import numpy as np\na = b.sum(dtype=np.int64)"),
+    (rules.exactness, "daemon.lanes.lane", "import numpy as np\na = b.sum(dtype=np.int64)"),
     (rules.exactness, "daemon.loop", "a = sum(b)"),
-    (rules.length, "daemon.lane", "def f():\n" + "    a = 1\n" * 49),
+    (rules.length, "daemon.lanes.lane", "def f():\n" + "    a = 1\n" * 49),
     (rules.blind, "daemon.loop", "try:\n    a()\nexcept Exception:\n    b()"),
-    (rules.blind, "daemon.lane", "try:\n    a()\nexcept (KeyError, OSError):\n    b()"),
-    (rules.words, "daemon.lane", '"""Doc."""'),
-    (rules.state, "daemon.lane", "TABLE: Mapping[int, int] = {1: 2}\n__all__ = ['a']\nA = (1, 2)"),
+    (rules.blind, "daemon.lanes.lane", "try:\n    a()\nexcept (KeyError, OSError):\n    b()"),
+    (rules.words, "daemon.lanes.lane", '"""Doc."""'),
+    (rules.state, "daemon.lanes.lane", "TABLE: Mapping[int, int] = {1: 2}\n__all__ = ['a']\nA = (1, 2)"),
 ]
 
 
@@ -116,8 +116,8 @@ def test_a_rule_leaves_good_code_alone(rule: Rule, name: str, source: str) -> No
 
 
 def test_a_plan_that_names_nothing_is_a_fault() -> None:
-    found = list(rules.idle([module("", "daemon.lane")]))
-    assert any("daemon.window names no module" in fault for fault in found)
+    found = list(rules.idle([module("", "daemon.lanes.lane")]))
+    assert any("daemon.monitors names no module" in fault for fault in found)
     assert any("does not import torch" in fault for fault in found)
     assert any("has no `sum(weights)`" in fault for fault in found)
 

@@ -16,9 +16,9 @@ from unittest import mock
 
 import msgspec
 
+from daemon.config.settings import Stream
 from daemon.policy import Policy
 from daemon.ports import LaneId, Source, Store
-from daemon.settings import Stream
 from daemon.sources import replay
 from daemon.stores import local
 from tests.streams import World
@@ -70,7 +70,7 @@ class Deadly:
         if order.moment == "before":
             die()
         if order.moment == "linked":  # written and synced under its temporary name
-            with mock.patch.object(os, "link", lambda *args, **kwargs: die()):
+            with mock.patch.object(os, "link", new_callable=lambda: lambda *_, **__: die()):
                 return self._store.create(name, data)
         created = self._store.create(name, data)
         die()

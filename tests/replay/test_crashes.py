@@ -16,13 +16,14 @@ from typing import IO
 import msgspec
 import pytest
 
-from daemon import part as parts
 from daemon import tables
+from daemon.lanes import part as parts
 from daemon.ports import Store
-from daemon.recording import RecordingWriter, Topic
+from daemon.recording.writer import RecordingWriter, Topic
 from daemon.stores import local
+from tests.cases import Case, Schedule, random_case, schedules
 from tests.replay.runner import Order, Report
-from tests.worlds import Case, Schedule, outcome, play, publish_all, random_case, schedules
+from tests.worlds import outcome, play, publish_all
 
 ROOT = Path(__file__).parents[2]
 KINDS = (  # prefix and suffix of each kind of object that a run creates

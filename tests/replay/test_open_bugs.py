@@ -5,27 +5,22 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from daemon import bundle
-from daemon.genesis import Genesis, LaneEntry
-from daemon.part import read_manifest
-from daemon.pin import Pin
+from daemon.config.settings import Stream
+from daemon.derived import verify
+from daemon.derived.history import History
+from daemon.lanes.part import read_manifest
 from daemon.ports import LaneId
-from daemon.settings import Stream
+from daemon.registry import bundle
+from daemon.registry.genesis import Genesis, LaneEntry
+from daemon.registry.pin import Pin
+from daemon.registry.registry import Registry
+from daemon.running.engines import Engines
 from daemon.stores.memory import MemoryStore
+from tests.cases import LABELS, Case, Edition, Schedule
 from tests.simulation.waiting import PERIOD_MS as LIGHT_PERIOD
 from tests.simulation.waiting import Waiting, light_parts, random_waiting, run
-from tests.streams import PERIOD_MS, say, small_policy
-from tests.worlds import (
-    Case,
-    Edition,
-    Schedule,
-    Stepper,
-    outcome,
-    play,
-    publish_all,
-    shards,
-    world_of,
-)
+from tests.streams import KEY, PERIOD_MS, say, small_policy
+from tests.worlds import Stepper, outcome, play, publish_all, shards, world_of
 
 OLD, NEW = LaneId("u", 0), LaneId("u", 9)
 
@@ -170,3 +165,16 @@ def test_a_restart_still_names_the_empty_part_of_a_silent_lane() -> None:
             break
     named = {w: [ref.object for ref in m.parts] for w, m in shards(store).items()}
     assert named == {w: [ref.object for ref in m.parts] for w, m in shards(whole).items()}
+
+
+def test_an_answer_about_a_shard_that_does_not_exist_yet_teaches_nothing_later_either() -> None:
+    """`InputsReader` looks for the rows of any shard that an answer names: the run finds none,
+    `verify` finds them afterwards and says that the calibration differs."""
+    case = two_lanes()
+    body = msgspec.json.encode({"id": "u0", "label": "lights", "shard": 5})
+    records = {**case.records, LABELS: [(5 * PERIOD_MS + 1, body)]}
+    kinds = {**case.kinds, LABELS: "labels"}
+    store = play(Case(records, kinds, case.stream, case.editions), SLOWLY)
+    history = History(Registry(store), Engines(store, KEY, threads=1))
+    finding = verify.verify_ledger(history, history.registry.manifest(5))
+    assert finding.identical, finding.detail

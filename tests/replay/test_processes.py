@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 from daemon.ports import EXIT_STATE
-from daemon.recording import RecordingWriter, Topic
+from daemon.recording.writer import RecordingWriter, Topic
 from daemon.stores import local
+from tests.cases import Case, Schedule, random_case
 from tests.streams import KEY, PERIOD_MS, Record
-from tests.worlds import Case, Schedule, outcome, play, publish_all, random_case
+from tests.worlds import outcome, play, publish_all
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,22 +10,12 @@ import random
 
 import pytest
 
-from daemon import bundle
-from daemon.part import read_manifest
+from daemon.lanes.part import read_manifest
 from daemon.ports import LaneId, Store
+from daemon.registry import bundle
 from daemon.stores.memory import MemoryStore
-from tests.worlds import (
-    Case,
-    LiveSource,
-    Stepper,
-    outcome,
-    play,
-    publish_all,
-    random_case,
-    schedules,
-    shards,
-    world_of,
-)
+from tests.cases import Case, random_case, schedules
+from tests.worlds import LiveSource, Stepper, outcome, play, publish_all, shards, world_of
 
 
 def check_all_schedules(seed: int, count: int) -> None:

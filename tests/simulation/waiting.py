@@ -19,24 +19,24 @@ import msgspec
 import numpy as np
 
 from daemon import loop as loops
-from daemon import part as parts
-from daemon import shard as shards
 from daemon import tables
-from daemon.calibration import Calibration, Counts
 from daemon.clock import ManualClock
-from daemon.edition import Edition
-from daemon.ending import Ending
-from daemon.gather import Gathering
-from daemon.genesis import Genesis, LaneEntry
+from daemon.config.settings import Process
+from daemon.lanes import part as parts
+from daemon.lanes.gather import Gathering
+from daemon.lanes.part import Part
+from daemon.lanes.window import Segment
+from daemon.learning.calibration import Calibration, Counts
 from daemon.loop import Loop
-from daemon.part import Part
 from daemon.policy import Policy
 from daemon.ports import Batch, LaneId
-from daemon.registry import Registry
-from daemon.settings import Process
-from daemon.shard import Labelled, ShardManifest
+from daemon.registry.edition import Edition
+from daemon.registry.genesis import Genesis, LaneEntry
+from daemon.registry.registry import Registry
+from daemon.running.ending import Ending
+from daemon.shards import shard as shards
+from daemon.shards.shard import Labelled, ShardManifest
 from daemon.stores.memory import MemoryStore
-from daemon.window import Segment
 from tests.streams import ListSource
 
 PERIOD_MS = 10
@@ -113,7 +113,8 @@ class _Engines:
     """Rules say which pin they come from; nothing is scored."""
 
     def of(self, edition: Edition) -> Any:
-        return SimpleNamespace(model=SimpleNamespace(engine="none"), scores=())
+        grading = SimpleNamespace(names=())
+        return SimpleNamespace(model=SimpleNamespace(engine="none"), grading=grading)
 
     def rules(self, window: int, edition: Edition, calibration: Calibration) -> Any:
         policy = SimpleNamespace(pool=1)
@@ -142,6 +143,18 @@ class _Settler:
         return made
 
 
+class _Pipeline:
+    """Counts at once what it is sent."""
+
+    def send(self, lane: Any, batch: Batch, segment: Segment) -> None:
+        lane.take(int(batch.positions[segment.end - 1]) + 1, segment.time_ms)
+        lane.open.records += segment.end - segment.first
+        lane.taken -= 1
+
+    def drain(self) -> bool:
+        return False
+
+
 class Replica(Loop):
     """The real loop with nothing to score."""
 
@@ -152,11 +165,7 @@ class Replica(Loop):
         self.settler = cast(Any, _Settler(registry, self.pinning))
         self.lanes = loops.stand(source, registry)
         self._ending = Ending(source, registry, self.lanes, self.intake)
-
-    def _send(self, lane: Any, batch: Batch, segment: Segment) -> None:
-        lane.take(int(batch.positions[segment.end - 1]) + 1, segment.time_ms)
-        lane.open.records += segment.end - segment.first
-        lane.taken -= 1
+        self._pipeline = cast(Any, _Pipeline())
 
     def turn(self) -> bool:
         """Once around, as `Loop.run` does; False: nothing moved and nothing was new."""
@@ -190,7 +199,7 @@ def light_parts() -> Iterator[None]:
         mock.patch.object(parts, "read_manifest", read),
         mock.patch.object(parts, "seal", lambda part: part),
         mock.patch.object(loops, "Gathering", _Counted),
-        mock.patch.object(loops, "build_pool", lambda rules, rows: None),
+        mock.patch.object(loops, "build_pool", return_value=None),
     ):
         yield
 

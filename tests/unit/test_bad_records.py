@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.decode import AnswerDecoder, Decoder
-from daemon.envelope import too_deep
-from daemon.normalise import NormaliserUnavailable, normaliser
+from daemon.decode.decoder import AnswerDecoder, Decoder
+from daemon.decode.envelope import too_deep
+from daemon.decode.normalise import NormaliserUnavailable, normaliser
+from daemon.decode.utterance import Answer, Utterance
 from daemon.policy import LabelMap, Limits, RecordMap
-from daemon.utterance import Answer, Utterance
 from scoring.types import Reason, Refusal
 
 OK = Reason.ACCEPTED

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buffers.base import TARGET_SUM
-from daemon import calibration as cal
-from daemon import rules as rulebook
-from daemon.calibration import SCALE, Calibration, Counts, Half, Traffic
-from daemon.edition import Edition
-from daemon.pin import FIRST
+from daemon.learning import calibration as cal
+from daemon.learning import rules as rulebook
+from daemon.learning.calibration import SCALE, Calibration, Counts, Half, Traffic
+from daemon.learning.rules import ALL, NO_HALF, NO_NOISE_RATE, OTHER, Rules
 from daemon.policy import Groups, Learning, Policy, Quarantine
-from daemon.rules import ALL, NO_HALF, NO_NOISE_RATE, OTHER, Rules
+from daemon.registry.edition import Edition
+from daemon.registry.pin import FIRST
 from scoring.types import GRID
 from tests.streams import KEY
 
@@ -32,8 +32,13 @@ COUNTS = st.builds(
 NO_SAMPLE = Half("c", {}, {})
 
 
-def fold(before: Calibration, parts: list[Counts], answers: tuple[int, int] = (0, 0)) -> Calibration:
-    return cal.fold(before, before.window + 1, NO_SAMPLE, parts, answers, Learning(memory_windows=4))
+MEMORY = Learning(memory_windows=4)
+
+
+def fold(
+    before: Calibration, parts: list[Counts], answers: tuple[int, int] = (0, 0)
+) -> Calibration:
+    return cal.fold(before, before.window + 1, NO_SAMPLE, parts, answers, MEMORY)
 
 
 @given(parts=st.lists(COUNTS, max_size=4), seed=st.integers(0, 99))
@@ -75,9 +80,8 @@ def test_the_two_halves_live_apart() -> None:
     """A5: scores of one checkpoint say nothing of another's; the traffic goes on."""
     sample = cal.publish_half("new", Counts(histograms={"entropy": {7: 3}}, plausibility={9: 2}))
     before = fold(Calibration(FIRST), [Counts(groups={"a": 8}, histograms={"entropy": {5: 4}})])
-    after = cal.fold(
-        before, 1, sample, [Counts(histograms={"entropy": {7: 1}})], (0, 0), Learning(memory_windows=4)
-    )  # fmt: skip
+    one_row = Counts(histograms={"entropy": {7: 1}})
+    after = cal.fold(before, 1, sample, [one_row], (0, 0), MEMORY)
     old, new = after.half("c"), after.half("new")
     assert old == before.half("c"), "not decayed by another's windows"
     assert new is not None and new.histograms["entropy"] == {7: 3 * SCALE * 3 // 4 + SCALE}

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config import FILE_BYTES_MAX, Config, ConfigError, load, parse
+from daemon.config.reader import FILE_BYTES_MAX, Config, ConfigError, load, parse
+from daemon.config.sanity import advice
+from daemon.config.settings import period_ms, period_text
 from daemon.ports import EXIT_CONFIG
-from daemon.sanity import advice
-from daemon.settings import period_ms, period_text
 
 STORE = "store: {kind: local, options: {path: /s}}\n"
 SOURCE = "source: {kind: replay, options: {path: /r}}\n"

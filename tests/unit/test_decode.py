@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.decode import AnswerDecoder, Decoder
-from daemon.fields import answer_fields, record_fields
-from daemon.leaves import Reader
-from daemon.normalise import normaliser
+from daemon.decode.decoder import AnswerDecoder, Decoder
+from daemon.decode.fields import answer_fields, record_fields
+from daemon.decode.leaves import Reader
+from daemon.decode.normalise import normaliser
+from daemon.decode.utterance import Answer, Utterance, pseudonym
 from daemon.policy import LabelMap, Limits, RecordMap
-from daemon.utterance import Answer, Utterance, pseudonym
 from scoring.types import Reason, Refusal
 
 KEY = b"a key for tests"

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon import shard, tables
+from daemon import tables
 from daemon.clock import ManualClock
-from daemon.decode import AnswerDecoder
+from daemon.decode.decoder import AnswerDecoder
 from daemon.demo.annotator import LaneFile, Timing, annotate, read_truth
 from daemon.policy import LabelMap, Limits
 from daemon.ports import EXIT_DEPENDENCY, Fatal, Retry, Store
+from daemon.shards import shard
 from daemon.stores import local
 from daemon.stores.memory import MemoryStore
 from scoring.types import Reason

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from daemon.decode import Decoded, Decoder
+from daemon.decode.decoder import Decoded, Decoder
+from daemon.decode.normalise import normaliser
 from daemon.demo.corpus import Corpus, Row
 from daemon.demo.dice import Dice
 from daemon.demo.house import home
 from daemon.demo.mistakes import FAULTS, NEAREST, SURFACES, answer, confusable, spoil, surface
 from daemon.demo.stream import Stream, make, record_map
 from daemon.demo.traffic import Shape, plan
-from daemon.normalise import normaliser
 from daemon.policy import Policy
 from daemon.ports import Fatal
 from scoring.types import Reason

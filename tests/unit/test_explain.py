@@ -10,10 +10,10 @@ import msgspec
 import pytest
 import yaml
 
-from daemon.config import Config, ConfigError, parse
-from daemon.explain import EXAMPLE, schema, show
+from daemon.config.explain import EXAMPLE, schema, show
+from daemon.config.reader import Config, ConfigError, parse
+from daemon.config.settings import Process, Stream
 from daemon.policy import Kind
-from daemon.settings import Process, Stream
 from scoring.kinds import names
 
 BARE = {"store": {"kind": "local"}, "source": {"kind": "replay"}}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon import part as parts
-from daemon import window as windows
-from daemon.lane import Labels, Lane, Open, PutPart
-from daemon.part import PartManifest
+from daemon.lanes import part as parts
+from daemon.lanes import window as windows
+from daemon.lanes.lane import Labels, Lane, Open, PutPart
+from daemon.lanes.part import PartManifest
+from daemon.lanes.window import NO_TIME, Segment, closable, window_of
 from daemon.ports import Batch, Closing, LaneId
-from daemon.window import NO_TIME, Segment, closable, window_of
 
 LANE = LaneId("labels", 0)
 PERIOD = 10
@@ -64,7 +66,7 @@ def test_parts_of_a_lane_form_a_chain_without_holes(times: list[int], lowest: in
     made = feed(standing, times, [3]) + [e.part.manifest for e in standing.cover(40, "end")]
     assert (made[0].window, made[0].start) == (lowest, 0)
     assert (made[-1].through, made[-1].end) == (40, len(times))
-    for before, after in zip(made, made[1:], strict=False):
+    for before, after in pairwise(made):
         assert (after.window, after.start) == (before.through + 1, before.end)
         assert after.time_ms >= before.time_ms
     for part in made:

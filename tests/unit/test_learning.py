@@ -12,23 +12,25 @@ import numpy as np
 import pytest
 
 from buffers import draw
-from daemon import merge
-from daemon.engines import Engines, build_pool
-from daemon.gather import Gathering
-from daemon.lane import Lane, PutPart
-from daemon.part import Part
-from daemon.pin import FIRST
+from daemon.lanes.arms import build_pool
+from daemon.lanes.gather import Gathering
+from daemon.lanes.lane import Lane, PutPart
+from daemon.lanes.part import Part
+from daemon.lanes.window import Segment
+from daemon.learning.rules import NO_HALF, NO_NOISE_RATE
 from daemon.policy import Groups, Kind, Learning, Quarantine
-from daemon.pool import pooled
 from daemon.ports import Batch, LaneId, Store
-from daemon.publish import Sample
-from daemon.registry import Registry
-from daemon.rules import NO_HALF, NO_NOISE_RATE
+from daemon.registry.pin import FIRST
+from daemon.registry.publish import Sample
+from daemon.registry.registry import Registry
+from daemon.running.engines import Engines
+from daemon.shards import merge
+from daemon.shards.pool import pooled
 from daemon.stores.memory import MemoryStore
-from daemon.window import Segment
+from tests.cases import LABELS
 from tests.selection import labelled, lane_split, ledger_rows, run, selected, shard_rows
 from tests.streams import CLASSES, KEY, PERIOD_MS, Record, publish_table, say, small_policy
-from tests.worlds import LABELS, shards
+from tests.worlds import shards
 
 WINDOWS = range(5, 15)
 LAG = 4
@@ -49,6 +51,7 @@ def said(window: int, count: int = 30) -> list[bytes]:
 
 def test_a_new_intent_is_other_until_a_calibration_knows_it() -> None:
     """A8: the group set is frozen for a window, whatever its own records would support."""
+
     def values(window: int) -> list[bytes]:
         fresh = [say(window * 100 + 50 + n, f"new {window} {n}", "brand_new") for n in range(20)]
         return [*said(window), *(fresh if window >= 7 else [])]
@@ -154,7 +157,7 @@ def window_parts(store: Store, key: bytes, values: list[bytes]) -> tuple[list[Pa
     for number in (0, 1):
         lane = Lane(LaneId("u", number), "utterances", "id", period_ms=PERIOD_MS)
         lane.resume(0, 5, -1)
-        lane.begin(5, Gathering(rules, build_pool(rules, rules.policy.pool), engine.scores))
+        lane.begin(5, Gathering(rules, build_pool(rules, rules.policy.pool), engine.grading.names))
         mine = values[number::2]
         times = np.full(len(mine), 5 * PERIOD_MS)
         batch = Batch(lane.lane, np.arange(len(mine), dtype=np.int64), times, list(mine))
@@ -191,7 +194,7 @@ def estimates() -> tuple[list[float], list[float]]:
     for number in range(160):
         key = b"key %028d" % number
         parts, engine, rules = window_parts(store, key, values)
-        pool = pooled(parts, engine, rules, late_labels(key))
+        pool = pooled(parts, engine.grading, rules, late_labels(key))
         both.append(total(merge.select(pool, rules, 30)[0]))
         blind = dataclasses.replace(pool, taus={})
         alone.append(total(merge.select(blind, rules, 30)[0]))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from daemon.normalise import NormaliserUnavailable, normaliser
+from daemon.decode.normalise import NormaliserUnavailable, normaliser
 
 TABLES = unicodedata.unidata_version
 normalise = normaliser("nfkc-casefold-1", TABLES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -10,18 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon import ledger, tables
-from daemon import part as parts
-from daemon.calibration import Counts
-from daemon.edition import Edition
-from daemon.genesis import Genesis, LaneEntry
-from daemon.part import Part, PartManifest
-from daemon.pin import FIRST, Pin
+from daemon import tables
+from daemon.lanes import ledger
+from daemon.lanes import part as parts
+from daemon.lanes.part import Part, PartManifest
+from daemon.learning.calibration import Counts
 from daemon.policy import Policy
 from daemon.ports import EXIT_BUG, EXIT_STATE, Fatal, LaneId, Missing
-from daemon.registry import Registry
+from daemon.registry.edition import Edition
+from daemon.registry.genesis import Genesis, LaneEntry
+from daemon.registry.pin import FIRST, Pin
+from daemon.registry.registry import Registry
 from daemon.stores.memory import MemoryStore
-from tests.worlds import Schedule, play, random_case, shards
+from tests.cases import Schedule, random_case
+from tests.worlds import play, shards
 
 GENESIS = Genesis((LaneEntry("u", 0, "utterances", "id-u", 0),), 10, 1, 0, 3, 5)
 LANE = LaneId("u", 0)
@@ -182,7 +185,7 @@ def test_a_ledger_depends_on_its_rows_and_not_on_batches(cuts: list[int]) -> Non
     columns = ledger_columns(20, 1)
     writer = ledger.LedgerWriter(("entropy",))
     edges = [0, *sorted(cuts), 20]
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         writer.add({name: column[first:end] for name, column in columns.items()})
     data, digest = writer.finish()
     assert (writer.rows, digest) == (20, ledger.content_digest(columns))

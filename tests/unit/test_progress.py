@@ -6,16 +6,16 @@ from typing import Any, cast
 
 import pytest
 
-from daemon import edition as editions
-from daemon import pin as pins
-from daemon.edition import Edition
-from daemon.genesis import Genesis, LaneEntry, check_source, make
-from daemon.pin import FIRST, Pin
-from daemon.pinning import Pinning
 from daemon.policy import Policy
 from daemon.ports import Fatal, LaneId, LaneInfo
-from daemon.progress import Covered, Progress
-from daemon.registry import Registry
+from daemon.registry import edition as editions
+from daemon.registry import pin as pins
+from daemon.registry.edition import Edition
+from daemon.registry.genesis import Genesis, LaneEntry, check_source, make
+from daemon.registry.pin import FIRST, Pin
+from daemon.registry.progress import Covered, Progress
+from daemon.registry.registry import Registry
+from daemon.running.pinning import Pinning
 from daemon.stores.memory import MemoryStore
 
 A, B, LABELS, NEW = LaneId("u", 0), LaneId("u", 1), LaneId("l", 0), LaneId("u", 7)
@@ -186,7 +186,8 @@ def test_a_pin_holds_edition_calibration_and_roster_and_is_made_once() -> None:
     opened = pinned.open(6)
     assert opened is not None
     assert opened[0] == Pin(6, 0, FIRST, (("u", 0), ("u", 1)))
-    assert list(registry.store.list("pins/")) == ["pins/000000000005.json", "pins/000000000006.json"]
+    names = [f"pins/{window:012d}.json" for window in (5, 6)]
+    assert list(registry.store.list("pins/")) == names, "with the one before it"
     registry.publish(edition(1, 0))
     assert pinned.open(6) == opened, "what is pinned does not change"
     later = pinned.open(7)

@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.lanefile import JsonLines
-from daemon.lanetable import ParquetRows
-from daemon.playback import LaneReader, open_recording
 from daemon.ports import EXIT_STATE, Closing, Fatal, LaneId
-from daemon.recording import FORMATS, Format, RecordingWriter, Topic
+from daemon.recording.lanefile import JsonLines
+from daemon.recording.lanetable import ParquetRows
+from daemon.recording.playback import LaneReader, open_recording
+from daemon.recording.writer import FORMATS, Format, RecordingWriter, Topic
 
 LANE = LaneId("said", 0)
 TOPIC = {"topic": "said", "topic_id": "id", "kind": "utterances", "partitions": 1}

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from daemon.ports import Closing, LaneId, Source
-from daemon.recording import RecordingWriter, Topic
+from daemon.recording.writer import RecordingWriter, Topic
 from daemon.sources.replay import Options, build
 
 SAID, MORE = LaneId("said", 0), LaneId("said", 1)
@@ -136,7 +136,7 @@ APPENDER = """
 import sys
 from pathlib import Path
 from daemon.ports import LaneId
-from daemon.recording import RecordingWriter, Topic
+from daemon.recording.writer import RecordingWriter, Topic
 lane = LaneId("said", 0)
 topics = [Topic("said", "id", "utterances", 1)]
 with RecordingWriter(Path(sys.argv[1]), topics, live=True) as writer:

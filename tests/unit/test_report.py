@@ -19,14 +19,14 @@ from daemon import report, tables
 from daemon.clock import ManualClock
 from daemon.commands import report as command
 from daemon.commands.session import Session
+from daemon.config.settings import Config
 from daemon.console import Console
 from daemon.monitors.noise import wilson
 from daemon.policy import Kind
 from daemon.ports import Fatal
-from daemon.registry import Registry
+from daemon.registry.registry import Registry
 from daemon.report import examples, intake, markup
-from daemon.settings import Config
-from daemon.shard import ShardManifest
+from daemon.shards.shard import ShardManifest
 from scoring.types import Reason
 from tests.streams import PERIOD_MS, ListSource, World, stream_of
 

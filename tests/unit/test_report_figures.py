@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.calibration import Calibration
+from daemon.learning.calibration import Calibration
 from daemon.report import figures, scores, timeline
-from daemon.shard import Labelled, ShardManifest
+from daemon.shards.shard import Labelled, ShardManifest
 
 EMPTY = ShardManifest(
     window=0, edition=0, checkpoint="", policy="", calibration_used=-1, roster=(), parts=(),

@@ -8,29 +8,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from daemon import bundle, skip, start
-from daemon.intake import Intake, tail
-from daemon.part import read_manifest
-from daemon.pin import Pin
+from daemon.config.settings import Stream
+from daemon.lanes.part import read_manifest
 from daemon.ports import EXIT_STATE, Batch, Fatal, LaneId, Store
-from daemon.registry import Registry
-from daemon.settings import Stream
+from daemon.registry import bundle, skip
+from daemon.registry.pin import Pin
+from daemon.registry.registry import Registry
+from daemon.running import start
+from daemon.running.intake import Intake, tail
 from daemon.stores.memory import MemoryStore
+from tests.cases import LABELS, Case, Edition, Schedule, random_case
 from tests.streams import PERIOD_MS, ListSource, Record, World, publish_table, say, small_policy
-from tests.worlds import (
-    LABELS,
-    Case,
-    Edition,
-    LiveSource,
-    Schedule,
-    Stepper,
-    outcome,
-    play,
-    publish_all,
-    random_case,
-    shards,
-    world_of,
-)
+from tests.worlds import LiveSource, Stepper, outcome, play, publish_all, shards, world_of
 
 A, B = LaneId("u", 0), LaneId("u", 1)
 STREAM = Stream(period_ms=PERIOD_MS, grace=1, label_wait=0, lag=3)
@@ -98,12 +87,12 @@ def test_intake_pauses_a_lane_with_enough_in_hand() -> None:
     source = ListSource({A: spoken(range(5, 9)), B: []})
     intake = Intake(source, most_records=5)
     taken: list[int] = []
-    while intake.waiting() or not source._at[A] == 12:
+    while intake.waiting() or source._at[A] != 12:
         intake.fill(4)
         assert intake.waiting() <= 5 + 4
         assert (A in source._paused) == (intake.waiting() >= 5)
         head = intake.head(A)
-        if head is not None and intake.waiting() > 3 or source._at[A] == 12:
+        if (head is not None and intake.waiting() > 3) or source._at[A] == 12:
             assert head is not None
             taken += head.positions[:2].tolist()
             intake.take(A, len(head.positions[:2]))

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import scoring.policies
-from daemon import keyfile
-from daemon.config import ConfigError, parse
-from daemon.sanity import advice
-from daemon.settings import KEY_VARIABLE, Keys
+from daemon.config import keyfile
+from daemon.config.reader import ConfigError, parse
+from daemon.config.sanity import advice
+from daemon.config.settings import KEY_VARIABLE, Keys
 from scoring.kinds import names
 from tests.unit.test_config import BASE, SOURCE, STORE, message
 

@@ -9,6 +9,7 @@ from buffers import draw
 from daemon.policy import Arms, Groups, Kind, Quarantine
 from daemon.ports import LaneId
 from scoring.types import CODES, GRID, Reason
+from tests.cases import LABELS
 from tests.selection import (
     LAST,
     brute_force,
@@ -20,7 +21,7 @@ from tests.selection import (
     shard_rows,
 )
 from tests.streams import CLASSES, PERIOD_MS, Record, say, small_policy
-from tests.worlds import LABELS, shards
+from tests.worlds import shards
 
 
 @pytest.mark.parametrize("lanes", [1, 3])

@@ -1,0 +1,94 @@
+"""What the kinds that a configuration names say of it: that they exist, and fit each other.
+
+Scores and policies are built, which costs nothing; of stores, sources and reservoirs only the
+options are checked, for building one may touch the world.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from typing import Protocol, cast
+
+from daemon.config.faults import faults, nearest
+from daemon.config.settings import Config
+from daemon.policy import Kind, Policy
+from scoring.kinds import BadOptions, NoOptions, UnknownKind, load, names
+
+
+class _Select(Protocol):
+    reads: tuple[str, ...]
+    reads_label: bool
+    key_only: bool
+
+
+def kind_faults(config: Config) -> Iterator[str]:
+    """One line for each kind that does not exist, whose options do not fit, or that misfits."""
+    policy = config.policy
+    yield from _kind("daemon.stores", config.store, "store")
+    yield from _kind("daemon.sources", config.source, "source")
+    yield from _kind("scoring.models", Kind(policy.engine.kind), "policy.engine")
+    yield from _kind("buffers", policy.reservoir, "policy.reservoir")
+    sound = True
+    for i, score in enumerate(policy.scores):
+        for line in _built("scoring.scores", score, f"policy.scores[{i}]"):
+            sound = False
+            yield line
+    wrong = list(_built("scoring.policies", policy.select, "policy.select"))
+    yield from wrong
+    if sound and not wrong:
+        select = load("scoring.policies", policy.select.kind, policy.select.options)
+        yield from _select_faults(cast(_Select, select), policy)
+
+
+def _kind(package: str, kind: Kind, path: str) -> Iterator[str]:
+    """A kind exists, and its options fit its struct."""
+    available = names(package)
+    if kind.kind not in available:
+        near = nearest(kind.kind, available) or f"; there are {', '.join(available)}"
+        yield f"{path}.kind: there is no such kind in {package.replace('.', '/')}{near}"
+        return
+    try:
+        module = importlib.import_module(f"{package}.{kind.kind}")
+    except ImportError as error:
+        yield f"{path}.kind: needs the library {error.name}, which is not installed"
+        return
+    yield from faults(kind.options, getattr(module, "Options", NoOptions), f"{path}.options")
+
+
+def _built(package: str, kind: Kind, path: str) -> Iterator[str]:
+    """As `_kind`, and `build` accepts the options."""
+    wrong = list(_kind(package, kind, path))
+    yield from wrong
+    if wrong:
+        return
+    try:
+        load(package, kind.kind, kind.options)
+    except UnknownKind as error:  # of another kind that the options name
+        near = f"; did you mean {error.nearest}?" if error.nearest else ""
+        yield f"{path}.options: names no kind that there is: {', '.join(error.available)}{near}"
+    except (BadOptions, ValueError) as error:
+        yield f"{path}.options: {' '.join(str(error).split())}"
+
+
+def _select_faults(select: _Select, policy: Policy) -> Iterator[str]:
+    computed = [score.kind for score in policy.scores]
+    for name in select.reads:
+        if name not in computed:
+            yield (
+                f"policy.select: weighs {name}, which policy.scores does not compute"
+                f"{nearest(name, computed)}"
+            )
+    if policy.identity == "id":
+        return
+    if not select.key_only:
+        yield (
+            "policy.identity: is text, but the weight of this policy varies between records of "
+            "one text, so what is kept would depend on their order; use identity id"
+        )
+    elif select.reads_label and policy.groups.by[:1] != ("label",):
+        yield (
+            "policy.groups.by: does not begin with label, but the policy reads the label, so two "
+            "records of one text and group could weigh differently; begin with label, or use "
+            "identity id"
+        )

@@ -1,0 +1,1 @@
+"""What can be made again from the registry: the rolling reservoir, verification, explanations."""

@@ -1,0 +1,61 @@
+"""Reading back what decided a window long ago: pins, rules and inputs, from the registry alone."""
+
+from __future__ import annotations
+
+import msgspec
+
+from daemon.learning.rules import Rules
+from daemon.ports import EXIT_STATE, Fatal, Missing
+from daemon.registry import pin as pins
+from daemon.registry.pin import FIRST, Pin
+from daemon.registry.registry import Registry
+from daemon.running.engines import Engines
+from daemon.running.settle import InputsReader
+from daemon.shards.assemble import Inputs
+from daemon.shards.shard import ShardManifest
+
+
+class History:
+    """Windows that are settled."""
+
+    def __init__(self, registry: Registry, engines: Engines) -> None:
+        registry.read_editions()
+        self.registry, self.engines = registry, engines
+        self.reader = InputsReader(registry, engines)
+
+    def windows(self) -> list[int]:
+        """Of all shards, ascending."""
+        names = self.registry.store.list("shards/")
+        return [int(n.split("/")[1]) for n in names if n.endswith("/manifest.json")]
+
+    def pin(self, window: int) -> Pin:
+        """Raises Fatal where the window was never pinned."""
+        try:
+            return msgspec.json.decode(self.registry.store.get(pins.name(window)), type=Pin)
+        except Missing:
+            raise Fatal(
+                f"window {window} has no pin in this store",
+                code=EXIT_STATE,
+                hint="`sluice registry` lists the windows that it knows",
+            ) from None
+
+    def rules(self, window: int) -> tuple[Pin, Rules]:
+        """What decided a window."""
+        pin = self.pin(window)
+        edition = self.registry.editions[pin.edition]
+        calibration = self.registry.calibration(pin.calibration)
+        return pin, self.engines.rules(window, edition, calibration)
+
+    def inputs(self, manifest: ShardManifest) -> Inputs:
+        """Everything that a shard was a function of."""
+        pin, rules = self.rules(manifest.window)
+        before = [w for w in self.windows() if w < manifest.window]
+        return self.reader.read(
+            pin,
+            rules,
+            parts=[ref.object for ref in manifest.parts],
+            labels=[ref.object for ref in manifest.labels],
+            last=before[-1] if before else FIRST,
+        )
+
+

@@ -1,0 +1,166 @@
+"""The rolling reservoir: the merge of many windows' parts, with forward decay (law 9).
+
+Derived, never state: it can be made for any range of windows that still has its parts. Decay adds
+a constant per window to log-ranks, so ranks need no rewriting and the merge stays exact (Cormode,
+Shkapenyuk, Srivastava and Xu 2009, forward decay). With one draw per key in every window, a key's
+smallest rank decides; its multiplicity is the sum over windows in which it stayed a candidate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from buffers import draw, exact
+from buffers.base import NEVER, Reservoir
+from daemon import tables
+from daemon.derived.history import History
+from daemon.lanes.arms import build_pool
+from daemon.learning.rules import Rules
+from daemon.shards import rows as row_tables
+from daemon.shards import shard
+from daemon.shards.merge import Merged, Taken, chances_of
+from daemon.shards.pool import Columns, Pooled, plain_name, pooled
+
+LN2_STEPS = int(float(exact.ln(np.array([2.0]))[0]) * draw.RANK_UNIT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rolled:
+    """A rolling shard: rows as those of a shard, and what it was made of."""
+
+    name: str
+    windows: tuple[int, ...]
+    rows: dict[str, list[Any]]
+    kept: dict[str, int]
+    selection_digest: str
+    rows_digest: str
+
+
+def decay_steps(age: int, half_life: int | None) -> int:
+    """What a window `age` windows older than the newest adds to its log-ranks."""
+    return age * LN2_STEPS // half_life if half_life else 0
+
+
+def roll(history: History, newest: int) -> Rolled:
+    """Merge the windows that the policy of `newest` keeps. Raises Fatal, Missing."""
+    _, rules = history.rules(newest)
+    policy = rules.policy
+    first = newest - policy.rolling.windows + 1
+    windows = [w for w in history.windows() if first <= w <= newest]
+    rows: dict[str, list[Any]] = {}
+    merged = _Merge(rules, policy.rolling.capacity_rows)
+    for window in windows:
+        inputs = history.inputs(history.registry.manifest(window))
+        own = sorted(
+            (part for _, part in inputs.parts if part.manifest.ledger),
+            key=lambda part: part.manifest.lane,
+        )
+        pool = pooled(own, inputs.grading, inputs.rules, inputs.said.labels)
+        decay = decay_steps(newest - window, policy.rolling.half_life_windows)
+        merged.add(pool, inputs.rules, decay)
+    rows, kept = merged.table()
+    selection, content = shard.digests(rows, newest)
+    name = f"{shard.ROLLING_PREFIX}{newest:012d}-{content[:32]}.parquet"
+    return Rolled(name, tuple(windows), rows, kept, selection, content)
+
+
+def write(history: History, rolled: Rolled) -> None:
+    """Make it an object: content-addressed, so that writing it again changes nothing."""
+    scores = shard.scores_of(rolled.rows)
+    footer = {
+        "windows": rolled.windows,
+        "rows_digest": rolled.rows_digest,
+        "selection_digest": rolled.selection_digest,
+    }
+    data = tables.encode(rolled.rows, shard.row_types(scores), tables.canonical(footer))
+    history.registry.store.create(rolled.name, data)
+
+
+_Key = tuple[int, int, int]  # group, identity
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    place: tuple[int, int]  # log-rank with decay, order
+    item: tuple[int, int, int]  # source, row, decay
+    count: int
+
+
+class _Merge:
+    """Pools of several windows under the rules of the newest."""
+
+    def __init__(self, rules: Rules, capacity: int) -> None:
+        self.rules, self._capacity = rules, capacity
+        self._tau = dict.fromkeys(rules.groups, NEVER)
+        self._sources: list[tuple[Columns, Rules]] = []
+        self._best: dict[_Key, _Entry] = {}
+
+    def add(self, pool: Pooled, rules: Rules, decay: int) -> None:
+        """Take in a window's candidates: groups and keys as the newest rules name them.
+
+        Windows weigh one key differently, each by its own calibration: the smallest rank counts.
+        """
+        columns, index, source = pool.columns, self.rules.index, len(self._sources)
+        self._sources.append((columns, rules))
+        for row in pool.stay:
+            name = plain_name(columns, row, rules.policy.groups.by)
+            group = 0 if self.rules.cold else index.get(name, 0)
+            before = 0 if rules.cold else rules.index.get(columns["group"][row], 0)
+            mask = rules.mask(before, name) ^ self.rules.mask(group, name)
+            key = (group, columns["key_hi"][row], columns["key_lo"][row] ^ mask)
+            # windows do not overlap, so (lane, position) orders their records too
+            place = (columns["log_rank"][row] + decay, columns["order"][row])
+            count = columns["multiplicity"][row]
+            entry = _Entry(place, (source, row, decay), count)
+            held = self._best.get(key)
+            if held is not None:
+                best = min(entry, held, key=lambda e: e.place)
+                entry = _Entry(best.place, best.item, count + held.count)
+            self._best[key] = entry
+        for group_name, tau in pool.taus.items():
+            if group_name in self._tau and tau != NEVER:
+                self._tau[group_name] = min(self._tau[group_name], tau + decay)
+
+    def _fill(self) -> Reservoir:
+        box = build_pool(self.rules, self._capacity)
+        keys, entries = list(self._best), list(self._best.values())
+        if keys:
+            box.offer_many(
+                np.array([group for group, _, _ in keys], np.int32),
+                np.array([e.place[0] for e in entries], np.int64),
+                np.array([(high, low) for _, high, low in keys], np.uint64),
+                np.array([e.place[1] for e in entries], np.int64),
+                [e.item for e in entries],
+                np.array([e.count for e in entries], np.int64),
+            )
+        return box
+
+    def table(self) -> tuple[dict[str, list[Any]], dict[str, int]]:
+        """The rows kept, by (lane, position), and how many of each group."""
+        box = self._fill()
+        kept, taus = box.items(), box.thresholds().tolist()
+        picked = []
+        for (source, row, decay), group, count in zip(
+            kept.items, kept.groups.tolist(), kept.multiplicity.tolist(), strict=True
+        ):
+            columns, rules = self._sources[source]
+            tau = min(taus[group], self._tau[self.rules.groups[group]])
+            # ranks were raised by the decay, so the tau of the plain rank is lower by it
+            plain = tau if tau == NEVER else tau - decay
+            chance = float(chances_of([columns["weight"][row]], [plain])[0])
+            taken = Taken(row, {"selected": chance}, count, plain)
+            one = Merged(columns, [taken], {}, 0, 0, {})
+            cells = row_tables.table(one, rules, _scores(columns))
+            picked.append({name: column[0] for name, column in cells.items()})
+        picked.sort(key=lambda cells: (cells["lane"], cells["position"]))
+        scores = _scores(self._sources[0][0]) if self._sources else ()
+        rows = {n: [cells[n] for cells in picked] for n in shard.row_types(scores)}
+        return rows, dict(sorted(Counter(one["group"] for one in picked).items()))
+
+
+def _scores(columns: Columns) -> tuple[str, ...]:
+    return tuple(n[len("score_") :] for n in columns if n.startswith("score_"))

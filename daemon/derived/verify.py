@@ -1,0 +1,200 @@
+"""Does a shard follow from what it names? Three grades, each says what it could check.
+
+    manifest  the rows are the ones that the manifest's digests say
+    ledger    the ledgers' decisions give the parts, and the parts give the shard: on any CPU
+    log       the log gives the ledgers: decode, model and all
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from buffers import draw
+from daemon import tables
+from daemon.derived.history import History
+from daemon.lanes import ledger
+from daemon.lanes.arms import EPOCH, build_arm, build_pool
+from daemon.lanes.gather import Gathering
+from daemon.lanes.lane import Labels
+from daemon.lanes.part import Part, PartManifest
+from daemon.lanes.window import Segment
+from daemon.learning.rules import Rules
+from daemon.policy import Limits
+from daemon.ports import Batch, Source
+from daemon.running.engines import Engine
+from daemon.shards import assemble, shard
+from daemon.shards.shard import ShardManifest
+from scoring.types import CODES, GRID, REASONS, Reason
+
+GRADES = ("manifest", "ledger", "log")
+BATCH = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One grade's answer. `detail` names the first difference and the likely cause."""
+
+    grade: str
+    identical: bool
+    detail: str
+
+
+def verify_manifest(history: History, manifest: ShardManifest) -> Finding:
+    """The rows object is there, and says what the manifest says."""
+    rows, _ = tables.decode(history.registry.store.get(manifest.rows_object))
+    selection, content = shard.digests(rows, manifest.window)
+    if content == manifest.rows_digest and selection == manifest.selection_digest:
+        return Finding("manifest", True, f"{manifest.rows} rows")
+    return Finding("manifest", False, "the rows object was changed after it was published")
+
+
+def verify_ledger(history: History, manifest: ShardManifest) -> Finding:
+    """Ledger -> part -> shard, by integers alone."""
+    inputs = history.inputs(manifest)
+    for ref, (_, part) in zip(manifest.parts, inputs.parts, strict=True):
+        if part.manifest.digest != ref.digest:
+            return Finding("ledger", False, f"part {ref.object} is not the one that was merged")
+        if not part.manifest.ledger:
+            continue
+        columns = ledger.read(history.registry.store.get(part.manifest.ledger))
+        if ledger.content_digest(columns) != part.manifest.ledger_digest:
+            return Finding("ledger", False, f"ledger {part.manifest.ledger} was changed")
+        fault = _replay_ledger(columns, part, inputs.rules)
+        if fault:
+            return Finding("ledger", False, fault)
+    made = assemble.assemble(inputs)
+    fault = _first_difference(history, manifest, made.rows)
+    if fault:
+        return Finding("ledger", False, fault)
+    if made.manifest.calibration != manifest.calibration:
+        return Finding("ledger", False, "the calibration that it teaches differs")
+    return Finding("ledger", True, f"{len(manifest.parts)} parts, {manifest.rows} rows")
+
+
+def _replay_ledger(columns: ledger.Arrays, part: Part, rules: Rules) -> str:
+    """Select again from the ledger's decisions; "" or the first arm that differs."""
+    keys = np.stack([columns["key_hi"], columns["key_lo"]], axis=1)
+    ids = np.stack([columns["id_hi"], columns["id_lo"]], axis=1)
+    reasons, weights = columns["reason"], columns["weight"]
+    groups, positions = columns["group"].astype(np.int32), columns["position"]
+    judged = np.isin(reasons, [CODES[r] for r in (Reason.SUSPECT, Reason.NO_LABEL)])
+    decoded = np.flatnonzero((reasons == 0) | judged)  # the others were refused before scoring
+    doubt = np.maximum(1, GRID - columns["plausibility"]).astype(np.int16)
+    even, one = np.full(len(reasons), GRID, np.int16), np.zeros(len(reasons), np.int32)
+    offers: dict[str, tuple[Any, ...]] = {
+        "pool": ("select", np.flatnonzero(reasons == 0), keys, weights, groups),
+        "audit": ("audit", decoded, ids, even, one),
+        "random": ("random", decoded, ids, even, one),
+        "review": ("review", np.flatnonzero(reasons == CODES[Reason.SUSPECT]), keys, doubt, groups),
+    }
+    for arm, (purpose, rows, who, weight, group) in offers.items():
+        box = build_pool(rules, rules.policy.pool) if arm == "pool" else build_arm(rules, arm)
+        ranks = draw.log_rank(draw.draw(who[rows], purpose, EPOCH, rules.key), weight[rows])
+        box.offer_many(group[rows], ranks, who[rows], positions[rows], rows.tolist())
+        kept = box.items()
+        expected = sorted(
+            zip(kept.orders.tolist(), kept.log_ranks.tolist(), kept.multiplicity.tolist(),
+                strict=True)
+        )  # fmt: skip
+        r = part.rows
+        found = sorted(
+            (r["position"][i], r["log_rank"][i], r["multiplicity"][i])
+            for i, name in enumerate(r["arm"])
+            if name == arm
+        )
+        if expected != found:
+            different = sorted(set(expected) ^ set(found))
+            return (
+                f"{part.manifest.lane}, arm {arm}: the ledger selects other rows than the part "
+                f"holds, first at position {different[0][0]}"
+            )
+    counted = {str(REASONS[c]): int(n) for c, n in enumerate(np.bincount(reasons)) if n}
+    return "" if counted == part.manifest.counts.reasons else "refusals are counted otherwise"
+
+
+def _first_difference(history: History, manifest: ShardManifest, rows: dict[str, Any]) -> str:
+    selection, content = shard.digests(rows, manifest.window)
+    if (selection, content) == (manifest.selection_digest, manifest.rows_digest):
+        return ""
+    there, _ = tables.decode(history.registry.store.get(manifest.rows_object))
+    ours = set(zip(rows["lane"], rows["position"], strict=True))
+    theirs = set(zip(there["lane"], there["position"], strict=True))
+    if ours != theirs:
+        lane, position = min(ours ^ theirs)
+        side = "missing from" if (lane, position) in ours else "not derivable for"
+        return f"row {lane}@{position} is {side} the shard: another selection"
+    for i, (lane, position) in enumerate(zip(rows["lane"], rows["position"], strict=True)):
+        for name, column in rows.items():
+            if column[i] != there[name][i]:
+                return f"row {lane}@{position} differs in column {name}"
+    return "the same rows in another order"
+
+
+def verify_log(history: History, manifest: ShardManifest, source: Source) -> Finding:
+    """Decode, score and select again from the log, lane by lane; label lanes record by record."""
+    _, rules = history.rules(manifest.window)
+    engine = history.engines.of(rules.edition)
+    source.poll(1)  # the first answer says what was gained; lanes are sought after it
+    for ref in (*manifest.parts, *manifest.labels):
+        part = history.registry.part(ref.object)
+        if part.manifest.kind == "labels":
+            same = _relabel(source, part.manifest) == part.rows
+        elif part.manifest.ledger:
+            rows, digest = _regather(source, part.manifest, engine, rules)
+            same = digest == part.manifest.ledger_digest and rows == part.rows
+        else:
+            continue
+        if same:
+            continue
+        cause = "the log no longer holds the same records, or the engine broke its law"
+        if part.manifest.engine and engine.model.engine != part.manifest.engine:
+            cause = f"scored by {part.manifest.engine}, here by {engine.model.engine}"
+        return Finding("log", False, f"{part.manifest.lane} window {manifest.window}: {cause}")
+    lanes = sum(bool(ref.engine) for ref in manifest.parts)
+    return Finding("log", True, f"{lanes} lanes re-scored, {len(manifest.labels)} label parts read")
+
+
+def _records(source: Source, manifest: PartManifest) -> Iterator[Batch]:
+    """The records of a part's range. Ends early where the log does: the digest will tell."""
+    for info in source.lanes():
+        if info.lane == manifest.lane:
+            source.resume(info.lane)
+        else:
+            source.pause(info.lane)
+    source.seek(manifest.lane, manifest.start)
+    at = manifest.start
+    while at < manifest.end:
+        polled = source.poll(BATCH)
+        if not polled.batches:
+            return
+        for batch in polled.batches:
+            inside = int(np.searchsorted(batch.positions, manifest.end))
+            at = int(batch.positions[-1]) + 1
+            if inside:
+                cut = slice(0, inside)
+                yield Batch(
+                    batch.lane, batch.positions[cut], batch.times_ms[cut], batch.values[cut]
+                )
+
+
+def _regather(
+    source: Source, manifest: PartManifest, engine: Engine, rules: Rules
+) -> tuple[dict[str, list[Any]], str]:
+    """The rows of a part and its ledger's digest, from the records in its range."""
+    gathering = Gathering(rules, build_pool(rules, rules.policy.pool), engine.grading.names)
+    for batch in _records(source, manifest):
+        segment = Segment(manifest.window, 0, len(batch.values), 0, 0, 0)
+        gathering.absorb(engine.prepare(rules, batch, segment))
+    return gathering.rows(), gathering.ledger.finish()[1]
+
+
+def _relabel(source: Source, manifest: PartManifest) -> dict[str, list[Any]]:
+    """The rows of a label part, from the records in its range."""
+    labels = Labels(Limits().value_bytes)
+    for batch in _records(source, manifest):
+        labels.absorb(batch, Segment(manifest.window, 0, len(batch.values), 0, 0, 0))
+    return labels.rows

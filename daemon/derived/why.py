@@ -1,0 +1,115 @@
+"""What became of an utterance: kept, evicted, refused, repeated or never seen (`sluice why`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from buffers import draw
+from buffers.base import NEVER
+from daemon import tables
+from daemon.derived.history import History
+from daemon.lanes import ledger
+from daemon.lanes.arms import EPOCH
+from daemon.learning.rules import Rules
+from daemon.ports import Missing
+from scoring.types import GRID, REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """One record of the utterance, and what became of it."""
+
+    lane: str
+    window: int
+    position: int
+    verdict: str  # kept | review | repeated | evicted | refused | pending
+    detail: str
+    facts: dict[str, object]
+
+
+def why(history: History, name: str, key: bytes) -> list[Fate]:
+    """Every record with this utterance id that a ledger still knows, in order of its window.
+
+    An empty list: never seen, or refused before its id could be read, or the ledger expired.
+    """
+    high, low = (int(word) for word in draw.identity(key, "id", [name])[0])
+    fates = []
+    for object_name in history.registry.store.list("ledgers/"):
+        columns = ledger.read(history.registry.store.get(object_name))
+        hits = np.flatnonzero((columns["id_hi"] == high) & (columns["id_lo"] == low))
+        if not len(hits):
+            continue
+        _, topic, partition, rest = object_name.split("/")
+        window = int(rest.split("-")[0])
+        for row in hits.tolist():
+            lane = f"{topic}/{int(partition)}"
+            fates.append(_fate(history, columns, row, lane, window))
+    return sorted(fates, key=lambda fate: (fate.window, fate.lane, fate.position))
+
+
+def _fate(history: History, columns: ledger.Arrays, row: int, lane: str, window: int) -> Fate:
+    position, reason = int(columns["position"][row]), REASONS[int(columns["reason"][row])]
+    _, rules = history.rules(window)
+    weight = int(columns["weight"][row])
+    facts: dict[str, object] = {
+        "group": rules.groups[int(columns["group"][row])],
+        "weight": weight / GRID,
+        **{n[len("score_") :]: int(c[row]) / GRID for n, c in columns.items()
+           if n.startswith("score_") and c[row] >= 0},
+    }  # fmt: skip
+    if rules.cold:
+        facts["cold"] = rules.cold
+    try:
+        manifest = history.registry.manifest(window)
+        rows, _ = tables.decode(history.registry.store.get(manifest.rows_object))
+    except Missing:
+        return Fate(lane, window, position, "pending", "its window has no shard yet", facts)
+    place = {(n, p): i for i, (n, p) in enumerate(zip(rows["lane"], rows["position"], strict=True))}
+    at = place.get((lane, position))
+    if at is not None:
+        arms = rows["arms"][at]
+        facts["inclusion_probability"] = rows["inclusion_probability"][at]
+        facts["multiplicity"] = rows["multiplicity"][at]
+        if "selected" in arms:
+            return Fate(lane, window, position, "kept", f"by {', '.join(arms)}", facts)
+        if "review" in arms:
+            return Fate(lane, window, position, "review", _review(str(reason)), facts)
+        return Fate(lane, window, position, "kept", f"by {', '.join(arms)} only", facts)
+    if reason != REASONS[0]:
+        return Fate(lane, window, position, "refused", str(reason), facts)
+    return _turned_away(columns, row, lane, window, rules, manifest.taus, facts)
+
+
+def _review(reason: str) -> str:
+    if reason == "suspect":
+        return "its label is less plausible than the threshold of its window"
+    return "another label of the same text is more plausible, or a late label made it suspect"
+
+
+def _turned_away(
+    columns: ledger.Arrays,
+    row: int,
+    lane: str,
+    window: int,
+    rules: Rules,
+    taus: dict[str, int],
+    facts: dict[str, object],
+) -> Fate:
+    """Accepted, yet not in the shard: its rank was too large, or its text was there already."""
+    key = np.array([[columns["key_hi"][row], columns["key_lo"][row]]], np.uint64)
+    weight = np.array([columns["weight"][row]], np.int16)
+    rank = int(draw.log_rank(draw.draw(key, "select", EPOCH, rules.key), weight)[0])
+    tau = taus.get(rules.groups[int(columns["group"][row])], NEVER)
+    facts["log_rank"] = rank / draw.RANK_UNIT
+    position = int(columns["position"][row])
+    if rank < tau:
+        detail = "the same text and group was kept, shown by an earlier record"
+        return Fate(lane, window, position, "repeated", detail, facts)
+    facts["tau_log"] = tau / draw.RANK_UNIT
+    detail = (
+        f"its log-rank {rank / draw.RANK_UNIT:.4f} is not below its group's threshold "
+        f"{tau / draw.RANK_UNIT:.4f}: the rows kept had smaller ones"
+    )
+    return Fate(lane, window, position, "evicted", detail, facts)

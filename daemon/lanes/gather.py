@@ -1,0 +1,158 @@
+"""What one lane gathers of one window: reservoirs, counts and the ledger. Pure.
+
+Everything here is a function of the set of records and the rules: not of batches or order, but
+for the ledger, which lists the lane's records as the log orders them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from buffers import draw
+from buffers.base import NEVER, Reservoir
+from daemon.lanes.arms import ARMS, EPOCH, build_arm
+from daemon.lanes.candidate import Candidates, Prepared, append
+from daemon.lanes.ledger import LedgerWriter
+from daemon.lanes.part import row_types
+from daemon.lanes.tally import Tally
+from daemon.learning.calibration import Counts
+from daemon.learning.rules import Rules
+from scoring.types import CODES, GRID, Reason
+
+
+class Gathering:
+    """The open window of an utterance lane."""
+
+    def __init__(self, rules: Rules, pool: Reservoir, scores: tuple[str, ...]) -> None:
+        self.rules = rules
+        self.scores = scores
+        self.pool = pool
+        self.arms = {arm: build_arm(rules, arm) for arm in ARMS}
+        self.ledger = LedgerWriter(scores)
+        self._tally = Tally(rules, scores)
+        self._index = rules.index
+
+    def absorb(self, p: Prepared) -> None:
+        """Take in the next records of the window."""
+        names = self._group_names(p)
+        groups = np.fromiter((self._index.get(n, 0) for n in names), np.int32, len(names))
+        p = self._tell_apart(p, names, groups)
+        self._offer(p, groups)
+        self._tally.add(p, names)
+        self._note(p, groups)
+
+    def _group_names(self, p: Prepared) -> list[str]:
+        """Per utterance, the first of the policy's sources that it has. Plain names."""
+        columns: list[list[str | None]] = []
+        for source in self.rules.policy.groups.by:
+            if source == "label":
+                columns.append([u.label for u in p.utterances])
+            elif source == "hypothesis":
+                columns.append([u.intent for u in p.utterances])
+            else:
+                classes = self.rules.edition.classes
+                columns.append([classes[i] for i in p.scored.argmax.tolist()])
+        if len(columns) == 1:
+            return [name or "" for name in columns[0]]
+        return [next((n for n in names if n), "") for names in zip(*columns, strict=True)]
+
+    def _tell_apart(
+        self, p: Prepared, names: list[str], groups: npt.NDArray[np.int32]
+    ) -> Prepared:
+        """One text under two names that share `(other)` is two keys: their weights differ."""
+        unnamed = np.flatnonzero(groups == 0).tolist() if not self.rules.cold else []
+        if not unnamed:
+            return p
+        keys = p.keys.copy()
+        for row in unnamed:
+            keys[row, 1] ^= np.uint64(self.rules.mask(0, names[row]))
+        return dataclasses.replace(p, keys=keys)
+
+    def _offer(self, p: Prepared, groups: npt.NDArray[np.int32]) -> None:
+        key = self.rules.key
+        orders = p.positions[p.rows]
+        accepted = np.flatnonzero(p.weighed.reasons == 0)
+        ranks = draw.log_rank(
+            draw.draw(p.keys[accepted], "select", EPOCH, key), p.weighed.weights[accepted]
+        )
+        self.pool.offer_many(
+            groups[accepted],
+            ranks,
+            p.keys[accepted],
+            orders[accepted],
+            Candidates(p, accepted),
+        )
+        everything = np.arange(len(p.rows))
+        none = np.zeros(len(p.rows), np.int32)
+        even = np.full(len(p.rows), GRID, np.int16)
+        for arm in ("audit", "random"):
+            # by utterance id, before quarantine and dedupe: an honest sample of the traffic
+            ranks = draw.log_rank(draw.draw(p.ids, arm, EPOCH, key), even)
+            self.arms[arm].offer_many(none, ranks, p.ids, orders, Candidates(p, everything))
+        suspect = np.flatnonzero(p.weighed.reasons == CODES[Reason.SUSPECT])
+        if len(suspect):
+            weights = np.maximum(1, GRID - p.scored.plausibility[suspect]).astype(np.int16)
+            ranks = draw.log_rank(draw.draw(p.keys[suspect], "review", EPOCH, key), weights)
+            # a key is (identity, group) here too, so labels of one text do not hide one another
+            self.arms["review"].offer_many(
+                groups[suspect], ranks, p.keys[suspect], orders[suspect], Candidates(p, suspect)
+            )
+
+    def _note(self, p: Prepared, groups: npt.NDArray[np.int32]) -> None:
+        """Ledger rows of all n records: zeros where decode refused."""
+        n = len(p.positions)
+
+        def spread(values: Any, dtype: Any, empty: int = 0) -> npt.NDArray[Any]:
+            if len(p.rows) == n:
+                return np.asarray(values, dtype)
+            column = np.full(n, empty, dtype)
+            column[p.rows] = values
+            return column
+
+        reasons = spread(p.weighed.reasons, np.uint8)
+        for refusal in p.refusals:
+            reasons[refusal.index] = CODES[refusal.reason]
+        self.ledger.add(
+            {
+                "position": p.positions,
+                "reason": reasons,
+                "key_hi": spread(p.keys[:, 0], np.uint64),
+                "key_lo": spread(p.keys[:, 1], np.uint64),
+                "id_hi": spread(p.ids[:, 0], np.uint64),
+                "id_lo": spread(p.ids[:, 1], np.uint64),
+                "group": spread(groups, np.int16),
+                "label": spread(p.scored.labels, np.int32, -1),
+                "weight": spread(p.weighed.weights, np.int16),
+                "plausibility": spread(p.scored.plausibility, np.int16, -1),
+                **{
+                    f"score_{name}": spread(column, np.int16, -1)
+                    for name, column in p.scored.scores.items()
+                },
+            }
+        )
+
+    def counts(self) -> Counts:
+        """Plain integers of the window so far."""
+        return self._tally.counts()
+
+    def taus(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Smallest log-rank turned away: by group of the pool, and by arm."""
+        pool = {
+            name: int(tau)
+            for name, tau in zip(self.rules.groups, self.pool.thresholds().tolist(), strict=True)
+            if tau != NEVER
+        }
+        arms = {arm: int(box.thresholds().min(initial=NEVER)) for arm, box in self.arms.items()}
+        return pool, {arm: tau for arm, tau in arms.items() if tau != NEVER}
+
+    def rows(self) -> dict[str, list[Any]]:
+        """The part's rows: the pool, then each arm, each in canonical order."""
+        columns: dict[str, list[Any]] = {n: [] for n in row_types("utterances", self.scores)}
+        append(columns, "pool", self.pool.items(), self.rules)
+        for arm in ARMS:
+            append(columns, arm, self.arms[arm].items(), self.rules)
+        return columns

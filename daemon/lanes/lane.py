@@ -1,0 +1,200 @@
+"""The core: one lane, from batches to effects. Pure: no clock, no I/O, no randomness.
+
+Rules of this file:
+1. A lane's time is the running maximum of its append times, and nothing else (law 3).
+2. A window opens only with rules in hand; who wants it gets `Open` and waits (law 4).
+3. A part's start is the end of the part before; its name says only which window (law 6).
+4. Windows without a record are one empty part, `window..through`.
+5. Nothing is kept that a re-read from the newest part's end would not rebuild.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from daemon.lanes import part as parts
+from daemon.lanes import window as windows
+from daemon.lanes.candidate import Prepared
+from daemon.lanes.gather import Gathering
+from daemon.lanes.part import Part, PartManifest
+from daemon.lanes.window import NO_TIME, Segment
+from daemon.ports import Batch, Closing, LaneId
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The lane has a record of this window and waits for its rules."""
+
+    lane: LaneId
+    window: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PutPart:
+    """A window (or a run of empty ones) is closed: make it durable before anything else."""
+
+    lane: LaneId
+    part: Part
+
+
+Effect = Open | PutPart
+
+
+class Labels:
+    """The open window of a label lane: raw values, decoded by the pinned policy at assembly."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.rows: dict[str, list[Any]] = {"position": [], "time_ms": [], "value": []}
+        self._most_bytes = most_bytes
+
+    def absorb(self, batch: Batch, segment: Segment) -> None:
+        """Take in the records of a segment; what is too large to be an answer is not kept."""
+        for i in range(segment.first, segment.end):
+            value = batch.values[i]
+            if value and len(value) <= self._most_bytes:
+                self.rows["position"].append(int(batch.positions[i]))
+                self.rows["time_ms"].append(int(batch.times_ms[i]))
+                self.rows["value"].append(value)
+
+
+class Lane:
+    """Where a lane stands, and its open window."""
+
+    def __init__(self, lane: LaneId, kind: str, topic_id: str, *, period_ms: int) -> None:
+        self.lane, self.kind, self.topic_id = lane, kind, topic_id
+        self.period_ms = period_ms
+        self.position = 0  # next to read
+        self.time_ms = NO_TIME
+        self.lowest = 0  # first window that no part covers
+        self.start = 0  # position where the next part starts
+        self.open: Gathering | Labels | None = None
+        self.window = -1  # the open window, -1 if none
+        self.engine = ""
+        self.taken = 0  # segments taken and not yet absorbed
+
+    def resume(self, position: int, lowest: int, time_ms: int) -> None:
+        """Drop all memory and stand at the end of a part (or at the genesis)."""
+        self.position = self.start = position
+        self.lowest, self.time_ms = lowest, time_ms
+        self.open, self.window, self.taken = None, -1, 0
+
+    def cut(self, batch: Batch, closings: tuple[Closing, ...] | None = None) -> Iterator[Segment]:
+        """The segments of a batch that starts at this lane's position."""
+        if closings is not None:
+            yield from self._cut_as_recorded(batch, closings)
+            return
+        yield from windows.segments(
+            batch.times_ms,
+            lane_time_ms=self.time_ms,
+            lowest=max(self.lowest, self.window),
+            period_ms=self.period_ms,
+        )
+
+    def _cut_as_recorded(self, batch: Batch, closings: tuple[Closing, ...]) -> Iterator[Segment]:
+        """Cuts of a recorded run: a part's range says the window, whatever the times say."""
+        time_ms = self.time_ms
+        for closing in closings:
+            inside = (batch.positions >= closing.start) & (batch.positions < closing.end)
+            if not inside.any():
+                continue
+            first, end = int(inside.argmax()), len(inside) - int(inside[::-1].argmax())
+            times = batch.times_ms[first:end]
+            late = int((times // self.period_ms < closing.window).sum())
+            opens_ms = max(time_ms, int(times[0]))
+            time_ms = max(time_ms, int(times.max()))
+            yield Segment(closing.window, first, end, late, opens_ms, time_ms)
+
+    def turn(self, window: int, opens_ms: int) -> tuple[Effect, ...]:
+        """The next record is of `window`: close what lies before it, then ask for it.
+
+        The closing record's time is the lane's time from here on: the parts state it.
+        """
+        if window == self.window:
+            return ()
+        self.time_ms = max(self.time_ms, opens_ms)
+        effects: list[Effect] = [*self.cover(window - 1, "record")]
+        if self.kind == "utterances":
+            effects.append(Open(self.lane, window))
+        return tuple(effects)
+
+    def begin(self, window: int, gathering: Gathering | Labels) -> None:
+        """Open a window with what collects it; every window before it is covered."""
+        assert window == self.lowest and self.open is None, "a window opens after those before it"
+        self.open, self.window = gathering, window
+
+    def take(self, end: int, time_ms: int) -> None:
+        """Records up to `end` are on their way through the model: the next cut starts there."""
+        self.position, self.time_ms = end, time_ms
+        self.taken += 1
+
+    def absorb(self, prepared: Prepared) -> None:
+        """Decoded, scored and weighed records of the open window, in the order taken."""
+        assert isinstance(self.open, Gathering), "no utterance window is open"
+        self.open.absorb(prepared)
+        self.taken -= 1
+
+    def absorb_labels(self, batch: Batch, segment: Segment) -> None:
+        """Records of a label lane, for the open window."""
+        assert isinstance(self.open, Labels), "no label window is open"
+        self.open.absorb(batch, segment)
+        self.position = int(batch.positions[segment.end - 1]) + 1
+        self.time_ms = segment.time_ms
+
+    def cover(self, through: int, closed_by: str) -> tuple[PutPart, ...]:
+        """Close the open window, then cover the empty ones up to `through`, inclusive."""
+        effects = []
+        if self.open is not None and self.window <= through:
+            effects.append(PutPart(self.lane, self._close(closed_by)))
+        if self.open is None and self.lowest <= through:
+            effects.append(PutPart(self.lane, self._empty(through, closed_by)))
+        return tuple(effects)
+
+    def _close(self, closed_by: str) -> Part:
+        """The part of the open window; the lane then stands at its end."""
+        assert not self.taken, "a window closes after all its records are absorbed"
+        manifest = self._manifest(self.window, self.window, closed_by)
+        rows: dict[str, list[Any]]
+        ledger = b""
+        if isinstance(self.open, Labels):
+            rows = self.open.rows
+        else:
+            assert self.open is not None
+            rules = self.open.rules
+            pool_taus, arm_taus = self.open.taus()
+            rows, (ledger, digest) = self.open.rows(), self.open.ledger.finish()
+            manifest = parts.with_content(
+                manifest,
+                edition=rules.edition.number,
+                calibration=rules.calibration,
+                counts=self.open.counts(),
+                pool_taus=pool_taus,
+                arm_taus=arm_taus,
+                scores=self.open.scores,
+                ledger=parts.ledger_name(self.lane, self.window, digest),
+                ledger_digest=digest,
+                engine=self.engine,
+            )
+        self.resume(self.position, self.window + 1, self.time_ms)
+        return parts.seal(Part(manifest, rows, ledger))
+
+    def _empty(self, through: int, closed_by: str) -> Part:
+        """One part for a run of windows without a record."""
+        manifest = self._manifest(self.lowest, through, closed_by)
+        self.resume(self.position, through + 1, self.time_ms)
+        return parts.seal(Part(manifest, {n: [] for n in parts.row_types(self.kind, ())}))
+
+    def _manifest(self, window: int, through: int, closed_by: str) -> PartManifest:
+        return PartManifest(
+            topic=self.lane.topic,
+            partition=self.lane.partition,
+            topic_id=self.topic_id,
+            kind=self.kind,
+            window=window,
+            through=through,
+            start=self.start,
+            end=self.position,
+            time_ms=self.time_ms,
+            closed_by=closed_by,
+        )

@@ -1,0 +1,1 @@
+"""What Sluice has learnt, and what that says of a window."""

@@ -1,0 +1,48 @@
+"""How an edition's scores become verdicts: what a late label needs again at assembly. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+
+from daemon import policy as policies
+from scoring import kinds
+from scoring.types import Policy, Score, Scored
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grading:
+    """The scores of an edition and the policy that weighs them."""
+
+    policy: Policy
+    scores: tuple[Score, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the scores, in their order."""
+        return tuple(score.name for score in self.scores)
+
+    @property
+    def weighed(self) -> str | None:
+        """The score whose quantiles the weight is mapped between."""
+        return self.policy.reads[0] if self.policy.reads else None
+
+    @property
+    def recallable(self) -> tuple[Score, ...]:
+        """Scores for which stored probabilities and a label suffice."""
+        return tuple(score for score in self.scores if score.needs <= {"label"})
+
+    @staticmethod
+    def regraded(scored: Scored, columns: dict[str, list[int]]) -> Scored:
+        """`scored` with the scores of `columns`, so that those which cannot be recalled stay."""
+        scores = {n[len("score_") :]: np.array(c, np.int16) for n, c in columns.items()}
+        return replace(scored, scores=scores)
+
+
+def build(policy: policies.Policy) -> Grading:
+    """What the policy asks for, from the folders of kinds. Raises UnknownKind, BadOptions."""
+    select = kinds.load("scoring.policies", policy.select.kind, policy.select.options)
+    scores = [kinds.load("scoring.scores", k.kind, k.options) for k in policy.scores]
+    return Grading(cast(Policy, select), tuple(cast(Score, score) for score in scores))

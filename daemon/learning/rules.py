@@ -1,0 +1,139 @@
+"""The rules of one window: what its pin's edition and calibration say, resolved once.
+
+Pure: equal (edition, calibration, key) give equal rules on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from buffers import draw, exact
+from buffers.base import TARGET_SUM, Quotas
+from daemon.learning.calibration import (
+    SCALE,
+    Calibration,
+    Half,
+    noise_rate,
+    quantile,
+    suspect_below,
+)
+from daemon.policy import Groups, Policy
+from daemon.registry.edition import Edition
+from scoring.types import GRID, Terms
+
+OTHER = "(other)"  # names that have no group of their own
+ALL = "(all)"  # the one group of a cold window
+NO_HALF, NO_NOISE_RATE = "no_half", "no_noise_rate"
+COLD: Mapping[str, str] = {  # why a window is cold, for people
+    NO_HALF: "the checkpoint has no calibration half yet: publish it with a sample",
+    NO_NOISE_RATE: "no audit answers yet and no assumed rate: the label noise is unknown",
+}
+NO_CAP = 1 << 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rules:
+    """What decides a window, beside the records. Groups are indices into `groups`."""
+
+    window: int
+    edition: Edition
+    calibration: int  # window that it was learnt up to, or pin.FIRST
+    key: bytes
+    terms: Terms
+    cold: str  # a key of COLD: nothing is weighed or balanced here; "" when warm
+    groups: tuple[str, ...]
+    quotas: Quotas
+
+    @property
+    def policy(self) -> Policy:
+        return self.edition.policy
+
+    @property
+    def index(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.groups)}
+
+    def mask(self, group: int, name: str) -> int:
+        """What tells two names apart that share `(other)`: XORed into the key's low word."""
+        return draw.name_hash(self.key, name) if group == 0 and not self.cold else 0
+
+
+def targets(shares: list[int], exponent: float) -> list[int]:
+    """Integer targets proportional to share ** exponent, each >= 1, summing to TARGET_SUM."""
+    # one pseudo-record each, so that a group that nobody has used yet still owns a slot
+    values = np.array([share + SCALE for share in shares], dtype=np.float64)
+    powers = exact.exp(exponent * exact.ln(values / float(SCALE)))
+    weights = [int(p * (1 << 20)) for p in powers.tolist()]
+    total = sum(weights)
+    whole = [max(1, w * TARGET_SUM // total) for w in weights]
+    spare = TARGET_SUM - sum(whole)
+    largest = max(range(len(whole)), key=lambda i: (whole[i], -i))
+    whole[largest] += spare
+    return whole
+
+
+def group_names(
+    classes: tuple[str, ...], counts: dict[str, int], groups: Groups, key: bytes
+) -> tuple[str, ...]:
+    """The groups that own slots: known to the checkpoint or seen often enough, and `other`.
+
+    A constant of the window (law 2): a name that appears in its records only is `other`.
+    """
+    known = set(classes) | {n for n, c in counts.items() if c >= groups.support * SCALE}
+    known.discard(OTHER)
+    ordered = sorted(known, key=lambda n: (-counts.get(n, 0), draw.name_hash(key, n), n))
+    return (OTHER, *sorted(ordered[: groups.limit]))
+
+
+def _cold_reason(half: Half | None, calibration: Calibration, policy: Policy) -> str:
+    if half is None or half.rows < policy.learning.minimum_rows:
+        return NO_HALF
+    rate = noise_rate(calibration.traffic, policy.quarantine)
+    if (
+        "label" in policy.groups.by
+        and rate is None
+        and policy.quarantine.assumed_rate is None
+    ):
+        # balancing by unquarantined labels nearly doubled the noise kept (.099 -> .178)
+        return NO_NOISE_RATE
+    return ""
+
+
+def make(
+    window: int,
+    edition: Edition,
+    calibration: Calibration,
+    key: bytes,
+    *,
+    weighed: str | None,
+) -> Rules:
+    """Resolve a pin. `weighed` names the score that the policy's weight reads, None if none."""
+    policy = edition.policy
+    half = calibration.half(edition.checkpoint) or edition.half
+    cold = _cold_reason(half, calibration, policy)
+    histogram = half.histograms.get(weighed, {}) if half and weighed else {}
+    low = quantile(histogram, policy.learning.low_quantile)
+    high = max(low + 1, quantile(histogram, policy.learning.high_quantile))
+    suspect = None if cold or half is None else suspect_below(calibration, half, policy.quarantine)
+    if cold:
+        names: tuple[str, ...] = (ALL,)
+        shares, exponent = [0], 0.0
+    else:
+        counts = calibration.traffic.groups
+        names = group_names(edition.classes, counts, policy.groups, key)
+        known = set(names)
+        rest = sum(count for name, count in counts.items() if name not in known)
+        shares = [rest if name == OTHER else counts.get(name, 0) for name in names]
+        exponent = policy.groups.traffic_exponent
+    floor = 0 if cold else policy.groups.floor_rows
+    cap = NO_CAP if cold else policy.groups.cap_rows or NO_CAP
+    quotas = Quotas(
+        np.array(targets(shares, exponent), dtype=np.int64),
+        np.full(len(names), floor, dtype=np.int64),
+        np.full(len(names), cap, dtype=np.int64),
+        np.array([draw.name_hash(key, name) for name in names], dtype=np.uint64),
+    )
+    terms = Terms(low, min(high, 8 * GRID), suspect, bool(cold))
+    return Rules(window, edition, calibration.window, key, terms, cold, names, quotas)

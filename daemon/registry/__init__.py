@@ -1,0 +1,1 @@
+"""What is decided once: genesis, editions, pins, and who waits for what."""

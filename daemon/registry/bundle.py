@@ -1,0 +1,30 @@
+"""What a run decided, as a recording carries it: registry objects and the cuts of its lanes.
+
+A replay that has them obeys them and gives the run's digests (laws 3 and 4); one without derives
+its own, and says so.
+"""
+
+from __future__ import annotations
+
+from daemon.lanes import part as parts
+from daemon.ports import Closing, LaneId, Store
+
+DECIDED = ("genesis.json", "editions/", "checkpoints/", "keys/", "pins/")
+
+
+def copy_decisions(origin: Store, target: Store) -> int:
+    """Create in `target` what decided the run of `origin`; returns how many were new."""
+    return sum(
+        target.create(name, origin.get(name)) for prefix in DECIDED for name in origin.list(prefix)
+    )
+
+
+def closings(store: Store, lanes: tuple[LaneId, ...]) -> dict[LaneId, tuple[Closing, ...]]:
+    """How each lane was cut: one entry per part, in order."""
+    found = {}
+    for lane in lanes:
+        manifests = (parts.read_manifest(store.get(n)) for n in store.list(parts.prefix(lane)))
+        found[lane] = tuple(
+            Closing(m.window, m.through, m.start, m.end, m.time_ms, m.closed_by) for m in manifests
+        )
+    return found

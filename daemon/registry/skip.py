@@ -1,0 +1,40 @@
+"""The operator's part: a dead lane is passed over, and nothing is lost (law 5)."""
+
+from __future__ import annotations
+
+from daemon.lanes.lane import Lane
+from daemon.lanes.part import PartManifest
+from daemon.lanes.window import NO_TIME
+from daemon.ports import EXIT_STATE, Fatal, LaneId
+from daemon.registry.registry import Registry
+
+
+def skip(registry: Registry, lane: LaneId, window: int) -> PartManifest:
+    """Create the lane's part up to `window`, empty: end = start, its records come as `late`.
+
+    The first object wins, as always: raises Fatal where the owner's part is already there, where
+    the lane is unknown, or where the window is covered.
+    """
+    genesis = registry.genesis
+    entry = genesis.entry(lane) if genesis else None
+    if genesis is None or entry is None:
+        raise Fatal(
+            f"{lane} is no lane of this store",
+            code=EXIT_STATE,
+            hint="`sluice registry` lists the lanes",
+        )
+    progress = registry.start()
+    newest = progress.newest.get(lane)
+    standing = Lane(lane, entry.kind, entry.topic_id, period_ms=genesis.period_ms)
+    if newest is None:
+        standing.resume(entry.start, genesis.first_window, NO_TIME)
+    else:
+        standing.resume(newest.end, newest.through + 1, newest.time_ms)
+    effects = standing.cover(window, "operator")
+    if not effects or not registry.put_part(effects[0].part):
+        raise Fatal(
+            f"{lane} has a part for window {window} already",
+            code=EXIT_STATE,
+            hint="nothing was changed: the lane is not what the others wait for",
+        )
+    return effects[0].part.manifest

@@ -1,0 +1,145 @@
+"""Making the next shard from what the store holds: any replica may, the first one wins (law 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from daemon import tables
+from daemon.decode.decoder import AnswerDecoder
+from daemon.lanes import part as parts
+from daemon.learning.rules import Rules
+from daemon.ports import EXIT_BUG, Fatal, LaneId, Missing
+from daemon.registry.pin import FIRST, Pin
+from daemon.registry.registry import Registry
+from daemon.running.engines import Engines
+from daemon.running.pinning import Pinning
+from daemon.shards import answers, assemble, shard
+from daemon.shards.assemble import Inputs
+from daemon.shards.shard import Shard, ShardManifest
+
+AUDITED = 8  # shards whose audit rows are remembered for answers
+
+
+class InputsReader:
+    """Reads what a shard is a function of, by object names: for making it and for verifying it."""
+
+    def __init__(self, registry: Registry, engines: Engines) -> None:
+        self._registry, self._engines = registry, engines
+        self._audited: dict[int, dict[str, str | None]] = {}
+
+    def read(
+        self, pin: Pin, rules: Rules, *, parts: Sequence[str], labels: Sequence[str], last: int
+    ) -> Inputs:
+        """`last` is the window of the shard before (or FIRST): audit answers fold after it."""
+        label_parts = [(name, self._registry.part(name)) for name in labels]
+        decoder = AnswerDecoder(rules.policy.answer, rules.policy.limits)
+        said = answers.read(
+            [part for _, part in label_parts],
+            decoder,
+            rules.key,
+            audits_after=last,
+            until=rules.window,
+        )
+        return Inputs(
+            pin=pin,
+            rules=rules,
+            grading=self._engines.of(rules.edition).grading,
+            parts=[(name, self._registry.part(name)) for name in parts],
+            labels=label_parts,
+            said=said,
+            # of shards before this one: a later one is not there yet, but will be for `verify`
+            audited={
+                w: self._audit_labels(w)
+                for w in sorted({w for w, _ in said.audits})
+                if w < rules.window
+            },
+            before=self._registry.calibration(last),
+        )
+
+    def _audit_labels(self, window: int) -> dict[str, str | None]:
+        """id -> given label, of the audit rows of an earlier shard; empty if there is none."""
+        if window not in self._audited:
+            try:
+                manifest = self._registry.manifest(window)
+                columns, _ = tables.decode(self._registry.store.get(manifest.rows_object))
+            except Missing:
+                return {}
+            self._audited[window] = {
+                name: label
+                for name, label, arms in zip(
+                    columns["id"], columns["label"], columns["arms"], strict=True
+                )
+                if "audit" in arms
+            }
+            while len(self._audited) > AUDITED:
+                del self._audited[next(iter(self._audited))]
+        return self._audited[window]
+
+
+class Settler:
+    """Looks at the oldest pinned window without a shard, and makes it if its parts are there."""
+
+    def __init__(self, registry: Registry, pinning: Pinning, engines: Engines) -> None:
+        self._registry, self._pinning = registry, pinning
+        self.reader = InputsReader(registry, engines)
+
+    def settle(self) -> ShardManifest | None:
+        """Make one shard durable; None where nothing can be made now."""
+        progress = self._registry.progress
+        assert progress is not None
+        window = progress.next_shard()
+        inputs = None if window is None else self.inputs(window)
+        if window is None or inputs is None:
+            return None
+        made = assemble.assemble(inputs)
+        manifest = self._publish(made)
+        progress.shard(window)
+        return manifest
+
+    def inputs(self, window: int) -> Inputs | None:
+        """Everything that the shard of `window` is a function of; None while a pin waits."""
+        genesis, progress = self._registry.genesis, self._registry.progress
+        assert genesis is not None and progress is not None
+        opened = self._pinning.open(window)
+        if opened is None:
+            return None
+        pin, rules = opened
+        last = max((w for w in progress.shards if w < window), default=FIRST)
+        first_label = max(genesis.first_window, min(last + 1, window - genesis.lag))
+        labels = range(first_label, window + genesis.label_wait + 1)
+        return self.reader.read(
+            pin,
+            rules,
+            parts=self._names(pin.lanes, range(window, window + 1)),
+            labels=self._names(progress.label_lanes, labels),
+            last=last,
+        )
+
+    def _names(self, lanes: tuple[LaneId, ...], windows: range) -> list[str]:
+        """Each part of these lanes that covers one of the windows, once."""
+        progress = self._registry.progress
+        assert progress is not None
+        names = {
+            parts.name(lane, first): None
+            for lane in lanes
+            for window in windows
+            if (first := progress.part_window(lane, window)) is not None
+        }
+        return list(names)
+
+    def _publish(self, made: Shard) -> ShardManifest:
+        """Rows first, the manifest last: whoever sees it may read what it names."""
+        manifest, store = made.manifest, self._registry.store
+        scores = shard.scores_of(made.rows)
+        store.create(manifest.rows_object, shard.encode_rows(made, scores))
+        if store.create(shard.manifest_name(manifest.window), tables.canonical(manifest)):
+            return manifest
+        theirs = self._registry.manifest(manifest.window)
+        engines = {ref.engine for ref in (*manifest.parts, *theirs.parts) if ref.engine}
+        if theirs.rows_digest != manifest.rows_digest and len(engines) < 2:
+            raise Fatal(
+                f"two processes made different shards of window {manifest.window}",
+                code=EXIT_BUG,
+                hint="same parts, same engine, other result: please report this as a bug",
+            )
+        return theirs

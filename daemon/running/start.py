@@ -1,0 +1,123 @@
+"""Where a process begins: the genesis, and each lane at the end of its newest part."""
+
+from __future__ import annotations
+
+from daemon.config.settings import Stream
+from daemon.lanes.lane import Lane
+from daemon.lanes.window import NO_TIME, window_of
+from daemon.ports import EXIT_STATE, Clock, Fatal, LaneId, LaneInfo, Source
+from daemon.registry import genesis as geneses
+from daemon.registry.genesis import Genesis
+from daemon.registry.registry import Registry
+
+WAIT_SECONDS = 0.2  # between looks for the first record of a topic that is still empty
+LOOK = 256  # records that one poll may return while the first time is looked for
+
+
+def found(
+    source: Source, registry: Registry, stream: Stream, clock: Clock | None = None
+) -> Genesis:
+    """The genesis of the store: created from the source's lanes, unless it exists.
+
+    The first window is that of the smallest time at the start offsets, awaited on the clock until
+    one lane has a record. Raises Fatal where the
+    store was begun with another stream.
+    """
+    infos = source.lanes()
+    source.poll(LOOK)  # the first answer says what was gained; every lane is sought after it
+    if registry.genesis is None:
+        first = _first_time(source, infos, clock)
+        genesis = geneses.make(
+            infos,
+            period_ms=stream.period_ms,
+            grace=stream.grace,
+            label_wait=stream.label_wait,
+            lag=stream.lag,
+            first_window=window_of(first, stream.period_ms),
+        )
+        registry.found(genesis)
+    genesis_now = registry.genesis
+    assert genesis_now is not None
+    given = (stream.period_ms, stream.grace, stream.label_wait, stream.lag)
+    fixed = (genesis_now.period_ms, genesis_now.grace, genesis_now.label_wait, genesis_now.lag)
+    if given != fixed:
+        raise Fatal(
+            f"the store was begun with (period_ms, grace, label_wait, lag) = {fixed}, not {given}",
+            code=EXIT_STATE,
+            hint="these are fixed for ever: restore them, or use another store prefix",
+        )
+    geneses.check_source(genesis_now, infos)
+    return genesis_now
+
+
+def _first_time(source: Source, infos: tuple[LaneInfo, ...], clock: Clock | None) -> int:
+    """The smallest time at the start offsets of the utterance lanes."""
+    open_lanes = {i.lane for i in infos if i.kind == "utterances"}
+    starts = {i.lane: i.start for i in infos}
+    times: list[int] = []
+    for info in infos:
+        source.seek(info.lane, info.start)
+        if info.lane not in open_lanes:
+            source.pause(info.lane)
+    while open_lanes:
+        polled = source.poll(LOOK)
+        for batch in polled.batches:
+            if batch.lane in open_lanes:
+                open_lanes.discard(batch.lane)
+                source.pause(batch.lane)
+                times.append(int(batch.times_ms[0]))
+        if not polled.batches:
+            ended = {lane for lane in open_lanes if source.end(lane) == starts[lane]}
+            if not ended and times:
+                break  # the others have nothing yet
+            open_lanes -= ended
+            if not open_lanes and not times:
+                raise Fatal(
+                    "no utterance lane holds a record",
+                    code=EXIT_STATE,
+                    hint="an empty recording has no first window: check source.options.path",
+                )
+            if open_lanes and clock is not None:
+                clock.sleep(WAIT_SECONDS)
+    for info in infos:
+        source.seek(info.lane, info.start)
+        source.resume(info.lane)
+    return min(times)
+
+
+def stand(
+    source: Source,
+    registry: Registry,
+    *,
+    again: Lane | None = None,
+    only: tuple[LaneId, ...] | None = None,
+) -> dict[LaneId, Lane]:
+    """Lanes at the end of their newest part, and the source sought there.
+
+    All that the source serves, `only` some of them, or one that stands `again`.
+    """
+    progress, genesis = registry.progress, registry.genesis
+    assert progress is not None and genesis is not None
+    lanes = {}
+    for info in source.lanes():
+        if again is not None and info.lane != again.lane:
+            continue
+        if only is not None and info.lane not in only:
+            continue
+        lane = again or Lane(info.lane, info.kind, info.topic_id, period_ms=genesis.period_ms)
+        newest = progress.newest.get(info.lane)
+        if newest is not None:
+            lane.resume(newest.end, newest.through + 1, newest.time_ms)
+        else:
+            entry = genesis.entry(info.lane)
+            lowest = genesis.first_window
+            if entry is None and info.kind == "utterances":
+                lowest = max(lowest, progress.first_of(info.lane))
+                progress.seen.add(info.lane)
+            closings = source.closings(info.lane)
+            if closings:
+                lowest = closings[0].window  # a recorded run says where the lane began
+            lane.resume(entry.start if entry else 0, lowest, NO_TIME)
+        source.seek(info.lane, lane.position)
+        lanes[info.lane] = lane
+    return lanes

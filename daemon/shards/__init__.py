@@ -1,0 +1,1 @@
+"""From parts to shards: merge, assembly, and reading back what decided them."""

@@ -1,0 +1,112 @@
+"""From parts to a shard: pure, flat, and the teacher of the next calibration (laws 5 to 8)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from daemon import tables
+from daemon.lanes.part import Part
+from daemon.learning import calibration
+from daemon.learning.calibration import Calibration, Half
+from daemon.learning.grading import Grading
+from daemon.learning.rules import Rules
+from daemon.registry.pin import Pin
+from daemon.shards import answers, figures, shard
+from daemon.shards import rows as row_tables
+from daemon.shards.answers import Said
+from daemon.shards.merge import Merged, merge
+from daemon.shards.pool import plain_name
+from daemon.shards.shard import PartRef, Shard, ShardManifest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Inputs:
+    """Everything that a shard is a function of."""
+
+    pin: Pin
+    rules: Rules
+    grading: Grading
+    parts: Sequence[tuple[str, Part]]  # of rostered lanes that cover the window, by lane
+    labels: Sequence[tuple[str, Part]]  # label parts read for it
+    said: Said
+    audited: Mapping[int, Mapping[str, str | None]]  # window -> id -> label of its audit row
+    before: Calibration
+
+
+def assemble(inputs: Inputs) -> Shard:
+    """The shard of a window. Equal inputs give equal digests, in any order of the parts."""
+    rules, graded, window = inputs.rules, inputs.grading, inputs.rules.window
+    placed = sorted(inputs.parts, key=lambda pair: pair[1].manifest.lane)
+    own = [part for _, part in placed if part.manifest.window == window and part.manifest.ledger]
+    merged = merge(own, graded, rules, inputs.said.labels)
+    labelled = answers.judge(inputs.said, inputs.audited, merged.relabelled)
+    rows = row_tables.table(merged, rules, graded.names)
+    selection, content = shard.digests(rows, window)
+    counts = [part.manifest.counts for part in own]
+    taught = calibration.fold(
+        inputs.before,
+        window,
+        rules.edition.half or Half(rules.edition.checkpoint, {}, {}),
+        counts,
+        (labelled.answered, labelled.wrong),
+        rules.policy.learning,
+    )
+    manifest = ShardManifest(
+        window=window,
+        edition=rules.edition.number,
+        checkpoint=rules.edition.checkpoint,
+        policy=tables.digest(rules.policy),
+        calibration_used=inputs.pin.calibration,
+        roster=inputs.pin.roster,
+        parts=_references(placed),
+        labels=_references(inputs.labels),
+        rows=len(rows["id"]),
+        rows_object=f"{shard.prefix(window)}rows-{content[:32]}.parquet",
+        rows_digest=content,
+        selection_digest=selection,
+        cold=rules.cold,
+        suspect_below=rules.terms.suspect_below,
+        counts={
+            "records": sum(c.records for c in counts),
+            "late": sum(c.late for c in counts),
+            **_added(c.reasons for c in counts),
+        },
+        traffic=_added(c.groups for c in counts),
+        kept=_counted(_kept(merged, rules)),
+        arms=_counted(arm for t in merged.taken for arm in t.arms),
+        taus={**merged.taus, **{f"arm:{arm}": tau for arm, tau in merged.rates.items()}},
+        contradictions=merged.contradictions,
+        labelled=labelled,
+        noise=calibration.noise_rate(taught.traffic, rules.policy.quarantine),
+        histograms=figures.histograms(merged, own, graded.names),
+        lift=figures.lift(merged, graded.names),
+        calibration=taught,
+    )
+    return Shard(manifest, rows)
+
+
+def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total = Counter[str]()
+    for count in counts:
+        total.update(count)
+    return dict(sorted(total.items()))
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
+
+
+def _references(parts: Sequence[tuple[str, Part]]) -> tuple[PartRef, ...]:
+    return tuple(shard.reference(name, part.manifest) for name, part in parts)
+
+
+def _kept(merged: Merged, rules: Rules) -> list[str]:
+    """The group of each selected row; in cold windows the plain name, nothing was grouped."""
+    by = rules.policy.groups.by
+    return [
+        plain_name(merged.columns, t.row, by) if rules.cold else merged.columns["group"][t.row]
+        for t in merged.taken
+        if "selected" in t.arms
+    ]

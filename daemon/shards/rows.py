@@ -1,0 +1,80 @@
+"""The rows of a shard: each says how it got there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from buffers import draw, exact
+from buffers.base import NEVER
+from daemon.lanes.arms import ARMS, EPOCH
+from daemon.learning.rules import Rules
+from daemon.shards import shard
+from daemon.shards.merge import Merged, Taken, chances_of
+from daemon.shards.pool import plain_name
+from scoring.types import GRID, MISSING
+
+
+def table(merged: Merged, rules: Rules, scores: tuple[str, ...]) -> dict[str, list[Any]]:
+    """The rows of a shard as columns, by (lane, position)."""
+    rows = shard.empty_rows(scores)
+    index = rules.index
+    # every utterance could have been taken by these two
+    even = {arm: _even(merged.rates.get(arm, NEVER)) for arm in ("audit", "random")}
+    for taken in merged.taken:
+        values = _row(merged, taken, rules, index, even, scores)
+        for name, column in rows.items():
+            column.append(values[name])
+    return rows
+
+
+def _row(
+    merged: Merged,
+    taken: Taken,
+    rules: Rules,
+    index: Mapping[str, int],
+    even: Mapping[str, float],
+    scores: tuple[str, ...],
+) -> dict[str, Any]:
+    columns, row = merged.columns, taken.row
+    name = plain_name(columns, row, rules.policy.groups.by)
+    missed = 1.0
+    for _, chance in sorted({**even, **taken.arms}.items()):
+        missed *= 1.0 - chance
+    return {
+        **{name: columns[name][row] for name in _COPIED},
+        "group": name if rules.cold else rules.groups[index.get(name, 0)],
+        "multiplicity": taken.multiplicity,
+        "weight": columns["weight"][row] / GRID,
+        "log_rank": columns["log_rank"][row] / draw.RANK_UNIT,
+        "tau": None if taken.tau == NEVER else _tau(taken.tau),
+        "inclusion_probability": 1.0 - missed,
+        **{f"inclusion_{arm}": taken.arms.get(arm) for arm in ("selected", *ARMS)},
+        "epoch": EPOCH,
+        "cold": rules.cold,
+        "checkpoint": rules.edition.checkpoint,
+        "plausibility": _real(columns["plausibility"][row]),
+        "window": rules.window,
+        "arms": sorted(taken.arms),
+        **{f"score_{score}": _real(columns[f"score_{score}"][row]) for score in scores},
+    }
+
+
+_COPIED = (
+    "id", "text", "locale", "label", "label_source", "intent", "confidence", "slots", "argmax",
+    "lane", "position", "time_ms", "event_time_ms", "user", "signals",
+)  # fmt: skip
+def _even(tau: int) -> float:
+    return float(chances_of([GRID], [tau])[0])
+
+
+@lru_cache(maxsize=1024)
+def _tau(log_tau: int) -> float:
+    return float(exact.exp(np.array([log_tau / draw.RANK_UNIT]))[0])
+
+
+def _real(step: int) -> float | None:
+    return None if step == MISSING else step / GRID

@@ -1,0 +1,200 @@
+"""Shards: the merge of all lanes' parts of one window, with a manifest that teaches (law 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from daemon import tables
+from daemon.lanes.part import PartManifest
+from daemon.learning.calibration import Calibration
+from daemon.monitors.noise import Interval
+from daemon.ports import EXIT_STATE, Fatal
+
+PREFIX = "shards/"
+ROLLING_PREFIX = "rolling/"
+VERSION = 1
+
+# columns of a shard, besides one per score; architecture of a row: how it got there
+ROW_TYPES: Mapping[str, str] = {
+    "id": "str",
+    "text": "str",
+    "locale": "str",
+    "group": "str",
+    "label": "str",
+    "label_source": "str",
+    "intent": "str",
+    "confidence": "f64",
+    "slots": "str",
+    "multiplicity": "i64",
+    "weight": "f64",
+    "log_rank": "f64",
+    "tau": "f64",  # of its group in the selection; null where nothing was turned away
+    "inclusion_probability": "f64",  # that any of its arms takes it: 1 - prod(1 - p)
+    "inclusion_selected": "f64",
+    "inclusion_audit": "f64",
+    "inclusion_random": "f64",
+    "inclusion_review": "f64",
+    "epoch": "i64",
+    "cold": "str",  # why nothing was weighed or balanced in its window, "" when warm
+    "checkpoint": "str",
+    "argmax": "str",
+    "plausibility": "f64",
+    "lane": "str",
+    "position": "i64",
+    "time_ms": "i64",
+    "event_time_ms": "i64",
+    "user": "str",
+    "signals": "str",
+    "window": "i64",
+    "arms": "strs",
+}
+
+
+class PartRef(Struct, frozen=True):
+    """A part that went into a shard."""
+
+    object: str
+    topic: str
+    partition: int
+    window: int
+    through: int
+    start: int
+    end: int
+    time_ms: int
+    closed_by: str
+    digest: str
+    engine: str
+
+
+class Labelled(Struct, frozen=True):
+    """What the label lanes did to a shard."""
+
+    late: int = 0  # labels applied to candidates
+    outside_pool: int = 0  # labels of records that are no candidates: they change nothing
+    refused: int = 0  # records of label lanes that are no answers
+    answered: int = 0  # audit answers folded here
+    wrong: int = 0
+    unmatched: int = 0  # audit answers whose row was not found, or had no label
+
+
+class ShardManifest(Struct, frozen=True):
+    """All that decided a shard, its counts and digests, and the calibration it taught."""
+
+    window: int
+    edition: int
+    checkpoint: str
+    policy: str  # digest
+    calibration_used: int
+    roster: tuple[tuple[str, int], ...]
+    parts: tuple[PartRef, ...]
+    labels: tuple[PartRef, ...]
+    rows: int
+    rows_object: str
+    rows_digest: str
+    selection_digest: str
+    cold: str
+    suspect_below: int | None
+    counts: dict[str, int]  # records, late, and refusals by reason
+    traffic: dict[str, int]  # accepted records by group name
+    kept: dict[str, int]  # selected rows by group
+    arms: dict[str, int]
+    taus: dict[str, int]
+    contradictions: int
+    labelled: Labelled
+    noise: Interval | None
+    histograms: dict[str, dict[str, dict[int, int]]]  # score -> arm or "traffic" -> histogram
+    lift: dict[str, tuple[float, float, float]]  # score -> mean(selected) - mean(random), 95 %
+    calibration: Calibration
+    windows: tuple[int, ...] = ()  # of a rolling shard: the windows merged
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shard:
+    """A manifest and its rows as columns."""
+
+    manifest: ShardManifest
+    rows: dict[str, list[Any]]
+
+
+def prefix(window: int) -> str:
+    return f"{PREFIX}{window:012d}/"
+
+
+def manifest_name(window: int) -> str:
+    """Created last: whoever sees it may read what it names."""
+    return f"{prefix(window)}manifest.json"
+
+
+def row_types(scores: tuple[str, ...]) -> dict[str, str]:
+    """Column -> type."""
+    return {**ROW_TYPES, **{f"score_{score}": "f64" for score in scores}}
+
+
+def encode_rows(shard: Shard, scores: tuple[str, ...]) -> bytes:
+    """The Parquet object; its footer repeats what a lone file should say of itself."""
+    m = shard.manifest
+    footer = {
+        "window": m.window,
+        "edition": m.edition,
+        "checkpoint": m.checkpoint,
+        "rows_digest": m.rows_digest,
+        "selection_digest": m.selection_digest,
+    }
+    return tables.encode(shard.rows, row_types(scores), tables.canonical(footer))
+
+
+def scores_of(columns: dict[str, list[Any]]) -> tuple[str, ...]:
+    """Names of the scores that rows carry."""
+    return tuple(n[len("score_") :] for n in columns if n.startswith("score_"))
+
+
+def digests(rows: dict[str, list[Any]], window: int) -> tuple[str, str]:
+    """(selection, rows): of who was selected by which arm, and of every column."""
+    selected = [
+        [window, sorted(arms), lane, position, group]
+        for arms, lane, position, group in zip(
+            rows["arms"], rows["lane"], rows["position"], rows["group"], strict=True
+        )
+    ]
+    return tables.digest(selected), tables.digest_columns(rows)
+
+
+def reference(name: str, manifest: PartManifest) -> PartRef:
+    """How a shard names a part."""
+    return PartRef(
+        name,
+        manifest.topic,
+        manifest.partition,
+        manifest.window,
+        manifest.through,
+        manifest.start,
+        manifest.end,
+        manifest.time_ms,
+        manifest.closed_by,
+        manifest.digest,
+        manifest.engine,
+    )
+
+
+def read_manifest(data: bytes) -> ShardManifest:
+    """Raises Fatal for another version or no manifest at all."""
+    try:
+        return msgspec.json.decode(data, type=ShardManifest)
+    except msgspec.DecodeError as error:
+        raise Fatal(
+            "an object under shards/ is no manifest of this version",
+            code=EXIT_STATE,
+            hint="the store belongs to another version of Sluice, or was damaged",
+        ) from error
+
+
+def empty_rows(scores: tuple[str, ...]) -> dict[str, list[Any]]:
+    return {name: [] for name in row_types(scores)}
+
+
