@@ -196,4 +196,3 @@ class Loop:
             self.tell("shard", facts.of_shard(made))
             moved = True
         return moved
-

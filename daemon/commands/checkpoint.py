@@ -1,8 +1,8 @@
 """sluice checkpoint: what is published, and HF -> ONNX export with a printed parity check.
 
-    sluice checkpoint list
-    sluice checkpoint show 3f9c12
-    sluice checkpoint export hf-folder onnx-folder
+sluice checkpoint list
+sluice checkpoint show 3f9c12
+sluice checkpoint export hf-folder onnx-folder
 """
 
 from __future__ import annotations

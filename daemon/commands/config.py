@@ -1,8 +1,8 @@
 """sluice config: check a file, show every default explained, or the JSON schema for editors.
 
-    sluice config check sluice.yaml
-    sluice config show > sluice.yaml
-    sluice config schema > sluice.schema.json
+sluice config check sluice.yaml
+sluice config show > sluice.yaml
+sluice config schema > sluice.schema.json
 """
 
 from __future__ import annotations

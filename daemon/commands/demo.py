@@ -60,9 +60,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     clock = SystemClock()
     began = clock.monotonic()
     with console.progress("preparing", 5) as bar:
-        corpus = (
-            corpora.read(arguments.data) if arguments.data else house.home(seed=arguments.seed)
-        )
+        corpus = corpora.read(arguments.data) if arguments.data else house.home(seed=arguments.seed)
         bar.advance()
         shape = Shape(records=arguments.records, lanes=arguments.lanes)
         made = stream.make(corpus, shape, seed=arguments.seed)

@@ -1,7 +1,7 @@
 """sluice kinds: everything a configuration can name: scores, policies, reservoirs, models ...
 
-    sluice kinds
-    sluice kinds scores
+sluice kinds
+sluice kinds scores
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """sluice registry: what decided a window, and why; without a window, all that the store knows.
 
-    sluice registry -c sluice.yaml
-    sluice registry -c sluice.yaml 5698443
+sluice registry -c sluice.yaml
+sluice registry -c sluice.yaml 5698443
 """
 
 from __future__ import annotations

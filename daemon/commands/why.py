@@ -1,6 +1,6 @@
 """sluice why: what became of an utterance: kept, evicted, refused, repeated or never seen.
 
-    sluice why utterance-0042
+sluice why utterance-0042
 """
 
 from __future__ import annotations

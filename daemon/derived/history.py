@@ -57,5 +57,3 @@ class History:
             labels=[ref.object for ref in manifest.labels],
             last=before[-1] if before else FIRST,
         )
-
-

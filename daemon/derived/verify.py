@@ -1,8 +1,8 @@
 """Does a shard follow from what it names? Three grades, each says what it could check.
 
-    manifest  the rows are the ones that the manifest's digests say
-    ledger    the ledgers' decisions give the parts, and the parts give the shard: on any CPU
-    log       the log gives the ledgers: decode, model and all
+manifest  the rows are the ones that the manifest's digests say
+ledger    the ledgers' decisions give the parts, and the parts give the shard: on any CPU
+log       the log gives the ledgers: decode, model and all
 """
 
 from __future__ import annotations

@@ -60,9 +60,7 @@ class Gathering:
             return [name or "" for name in columns[0]]
         return [next((n for n in names if n), "") for names in zip(*columns, strict=True)]
 
-    def _tell_apart(
-        self, p: Prepared, names: list[str], groups: npt.NDArray[np.int32]
-    ) -> Prepared:
+    def _tell_apart(self, p: Prepared, names: list[str], groups: npt.NDArray[np.int32]) -> Prepared:
         """One text under two names that share `(other)` is two keys: their weights differ."""
         unnamed = np.flatnonzero(groups == 0).tolist() if not self.rules.cold else []
         if not unnamed:

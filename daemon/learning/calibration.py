@@ -155,9 +155,7 @@ def noise_rate(traffic: Traffic, quarantine: Quarantine) -> noise.Interval | Non
     return noise.wilson(traffic.wrong / SCALE, traffic.answered / SCALE)
 
 
-def suspect_below(
-    calibration: Calibration, half: Half, quarantine: Quarantine
-) -> int | None:
+def suspect_below(calibration: Calibration, half: Half, quarantine: Quarantine) -> int | None:
     """Plausibility under this is suspect (law 5): None when no noise rate is known.
 
     The share follows the upper end of the audited rate, never a fixed band: a fixed 15 % cost

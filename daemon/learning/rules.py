@@ -91,11 +91,7 @@ def _cold_reason(half: Half | None, calibration: Calibration, policy: Policy) ->
     if half is None or half.rows < policy.learning.minimum_rows:
         return NO_HALF
     rate = noise_rate(calibration.traffic, policy.quarantine)
-    if (
-        "label" in policy.groups.by
-        and rate is None
-        and policy.quarantine.assumed_rate is None
-    ):
+    if "label" in policy.groups.by and rate is None and policy.quarantine.assumed_rate is None:
         # balancing by unquarantined labels nearly doubled the noise kept (.099 -> .178)
         return NO_NOISE_RATE
     return ""

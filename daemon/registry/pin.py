@@ -36,9 +36,11 @@ def roster(
     genesis: Genesis, predecessor: Pin | None, seen: Iterable[LaneId]
 ) -> tuple[tuple[str, int], ...]:
     """The predecessor's lanes plus the partitions seen since: a roster never shrinks."""
-    before: set[LaneId] = set(predecessor.lanes) if predecessor else {
-        entry.lane for entry in genesis.lanes if entry.kind == "utterances"
-    }
+    before: set[LaneId] = (
+        set(predecessor.lanes)
+        if predecessor
+        else {entry.lane for entry in genesis.lanes if entry.kind == "utterances"}
+    )
     return tuple(sorted((lane.topic, lane.partition) for lane in before | set(seen)))
 
 

@@ -133,9 +133,7 @@ class Progress:
     def evidence(self, lane: LaneId) -> int:
         """The newest window that an idle `lane` may close, by what other lanes' parts state."""
         latest = max((c.time_ms for c in self.newest.values() if c.lane != lane), default=-1)
-        return windows.closable(
-            latest, grace=self.genesis.grace, period_ms=self.genesis.period_ms
-        )
+        return windows.closable(latest, grace=self.genesis.grace, period_ms=self.genesis.period_ms)
 
     @property
     def keep(self) -> int:

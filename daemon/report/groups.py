@@ -56,9 +56,7 @@ def _table(m: ShardManifest, names: list[str], scale: float, label: str) -> Safe
     columns = (("Group", None), ("Shares", None), ("Came in", "number"), ("Kept", "number"))
     head = el("tr", *(el("th", title, scope="col", class_=side) for title, side in columns))
     before, after = _shares(m.traffic), _shares(m.kept)
-    rows = [
-        _row(m, group, before.get(group, 0.0), after.get(group, 0.0), scale) for group in names
-    ]
+    rows = [_row(m, group, before.get(group, 0.0), after.get(group, 0.0), scale) for group in names]
     return el(
         "table", el("caption", label, class_="unseen"), el("thead", head), el("tbody", *rows),
         class_="bars",

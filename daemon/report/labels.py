@@ -65,8 +65,10 @@ def _plausibility(m: ShardManifest) -> Safe:
     ]  # fmt: skip
     border = None if m.suspect_below is None else min(1.0, m.suspect_below / GRID)
     below = sum(sizes[: round((border or 0) * BINS)]) / total
-    words = "No threshold: nothing is quarantined" if border is None else (
-        f"Labels below {figures.real(border)} are suspect, about {figures.percent(below)}"
+    words = (
+        "No threshold: nothing is quarantined"
+        if border is None
+        else (f"Labels below {figures.real(border)} are suspect, about {figures.percent(below)}")
     )
     fence = () if border is None else (
         svg.rect(0, 18, border, floor - 18, "band doubt"),

@@ -50,9 +50,7 @@ def dot(point: Point, radius: float, class_: str) -> Safe:
 
 def text(point: Point, words: str, class_: str = "", anchor: str | None = None) -> Safe:
     """`anchor`: start (the default), middle or end."""
-    return el(
-        "text", words, x=at(point[0]), y=point[1], text_anchor=anchor, class_=class_ or None
-    )
+    return el("text", words, x=at(point[0]), y=point[1], text_anchor=anchor, class_=class_ or None)
 
 
 def tick(x: float, y: float, words: str) -> Safe:

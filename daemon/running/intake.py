@@ -12,9 +12,7 @@ def tail(batch: Batch, first: int) -> Batch | None:
     """What is left of a batch after its first rows; None when nothing is."""
     if first >= len(batch.values):
         return None
-    return Batch(
-        batch.lane, batch.positions[first:], batch.times_ms[first:], batch.values[first:]
-    )
+    return Batch(batch.lane, batch.positions[first:], batch.times_ms[first:], batch.values[first:])
 
 
 @dataclass(slots=True, eq=False)

@@ -58,9 +58,7 @@ def read(
     )
 
 
-def judge(
-    said: Said, audited: Mapping[int, Mapping[str, str | None]], late: int
-) -> Labelled:
+def judge(said: Said, audited: Mapping[int, Mapping[str, str | None]], late: int) -> Labelled:
     """Compare audit answers with the labels given. `audited`: window -> id -> label of its row.
 
     Only rows that carried a label can be wrong: the others say nothing about label noise.

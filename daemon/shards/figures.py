@@ -62,4 +62,3 @@ def _moments(steps: Sequence[int]) -> tuple[float, float]:
     n, total, squares = len(steps), sum(steps), sum(s * s for s in steps)
     variance = (n * squares - total * total) / (n * (n - 1))
     return total / n / GRID, variance / (GRID * GRID)
-

@@ -138,5 +138,3 @@ def _arms(
         # moved by the assembler itself: certain, given that the row was selected at all
         taken.setdefault(columns["order"][row], Taken(row)).arms["review"] = 1.0
     return {arm: tau for arm, tau in rates.items() if tau != NEVER}
-
-

@@ -67,6 +67,8 @@ _COPIED = (
     "id", "text", "locale", "label", "label_source", "intent", "confidence", "slots", "argmax",
     "lane", "position", "time_ms", "event_time_ms", "user", "signals",
 )  # fmt: skip
+
+
 def _even(tau: int) -> float:
     return float(chances_of([GRID], [tau])[0])
 

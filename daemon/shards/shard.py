@@ -196,5 +196,3 @@ def read_manifest(data: bytes) -> ShardManifest:
 
 def empty_rows(scores: tuple[str, ...]) -> dict[str, list[Any]]:
     return {name: [] for name in row_types(scores)}
-
-

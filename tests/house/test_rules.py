@@ -53,7 +53,12 @@ FAULTS: list[tuple[Rule, str, str, str]] = [
     (rules.writers, "daemon.derived.why", "open('a', 'wb')", "Store.create"),
     (rules.writers, "daemon.derived.why", "p.open(mode='a')", "Store.create"),
     (rules.writers, "daemon.derived.why", "p.write_text('a')", "Store.create"),
-    (rules.writers, "daemon.derived.why", "import os\nos.open('a', os.O_CREAT | flags)", "Store.create"),
+    (
+        rules.writers,
+        "daemon.derived.why",
+        "import os\nos.open('a', os.O_CREAT | flags)",
+        "Store.create",
+    ),
     (purity, "daemon.lanes.lane", "import os", "os in the pure core"),
     (purity, "daemon.lanes.lane", "from pathlib import Path", "pathlib in the pure core"),
     (purity, "daemon.lanes.lane", "print(1)", "builtins.print"),
@@ -71,8 +76,18 @@ FAULTS: list[tuple[Rule, str, str, str]] = [
     (rules.length, "daemon.lanes.lane", "def f():\n" + "    a = 1\n" * 50, "51 lines"),
     (rules.length, "tests.unit.test_a", "a = 1\n" * 301, "301 lines"),
     (rules.blind, "daemon.lanes.lane", "try:\n    a()\nexcept:\n    b()", "Name the errors"),
-    (rules.blind, "daemon.lanes.lane", "try:\n    a()\nexcept (Exception, B):\n    b()", "Name the"),
-    (rules.blind, "daemon.lanes.lane", "try:\n    a()\nexcept BaseException as e:\n    b()", "Name the"),
+    (
+        rules.blind,
+        "daemon.lanes.lane",
+        "try:\n    a()\nexcept (Exception, B):\n    b()",
+        "Name the",
+    ),
+    (
+        rules.blind,
+        "daemon.lanes.lane",
+        "try:\n    a()\nexcept BaseException as e:\n    b()",
+        "Name the",
+    ),
     (rules.words, "daemon.utils", '"""Doc."""', "names no noun"),
     (rules.words, "daemon.lanes.lane", '"""Doc."""\nclass LaneManager: ...', "LaneManager"),
     (rules.words, "daemon.lanes.lane", "a = 1", "no docstring"),
@@ -99,7 +114,11 @@ GOOD: list[tuple[Rule, str, str]] = [
     (rules.blind, "daemon.loop", "try:\n    a()\nexcept Exception:\n    b()"),
     (rules.blind, "daemon.lanes.lane", "try:\n    a()\nexcept (KeyError, OSError):\n    b()"),
     (rules.words, "daemon.lanes.lane", '"""Doc."""'),
-    (rules.state, "daemon.lanes.lane", "TABLE: Mapping[int, int] = {1: 2}\n__all__ = ['a']\nA = (1, 2)"),
+    (
+        rules.state,
+        "daemon.lanes.lane",
+        "TABLE: Mapping[int, int] = {1: 2}\n__all__ = ['a']\nA = (1, 2)",
+    ),
 ]
 
 
