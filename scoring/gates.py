@@ -30,7 +30,7 @@ from scoring.types import Model, Outputs
 GOLDEN_TEXTS_MIN = 16
 INVARIANT_TEXTS_MAX = 64  # each is run alone and in several batches
 ENTROPY_MAX = 0.98  # mean entropy / ln K; a fresh head of a pretrained encoder stays above
-LOSS_MAX = 0.7  # mean cross entropy / ln K, Kirsch's readiness
+LOSS_MAX = 0.7  # median cross entropy / ln K (Kirsch 2023 takes the mean of clean labels)
 SPREAD_MIN = 0.01  # probability by which some class must move between texts
 LENGTH_MAX = 0.8  # |Spearman| of entropy and length in characters
 ODD_TEXTS = ("", " ", "?", "a" * 5000, "set a timer " * 500, "\N{ZERO WIDTH JOINER}" * 40)
@@ -172,7 +172,8 @@ def _trained(
     rows = [row for row, label in given if label in known]
     if given:  # a truth that the checkpoint has no class for says nothing of its training
         columns = [known[label] for _, label in given if label in known]
-        loss = float(-logs[rows, columns].mean()) / uniform if rows else math.inf
+        # the median: a share of live labels is wrong, and a sure model pays dearly for each
+        loss = float(np.median(-logs[rows, columns])) / uniform if rows else math.inf
         passed = passed and loss < LOSS_MAX
         detail += f" loss={loss:.4f} labelled={len(rows)} unknown={len(given) - len(rows)}"
     return Finding(Gate.TRAINED, passed, detail)
