@@ -106,7 +106,7 @@ def test_cold_gate_by_loss_where_the_truth_is_known() -> None:
 
 
 def test_a_sure_model_is_not_refused_for_wrong_labels_of_others() -> None:
-    """A fifth of the labels is wrong: the mean loss would be above ln K, as of no training at all."""
+    """A fifth of the labels is wrong: the mean loss would be that of no training at all."""
     wrong = TRUTH[1:] + TRUTH[:1]
     noisy = [wrong[n] if n % 5 == 0 else label for n, label in enumerate(TRUTH)]
     assert judge(table(14.0), GOLDEN, noisy).passed
