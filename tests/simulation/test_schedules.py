@@ -7,14 +7,17 @@ window. A failing seed fails again: `random_case(seed)` is the world, `schedules
 from __future__ import annotations
 
 import random
+from typing import cast
 
 import pytest
 
+from daemon.config.settings import Stream
 from daemon.lanes.part import read_manifest
 from daemon.ports import LaneId, Store
 from daemon.registry import bundle
 from daemon.stores.memory import MemoryStore
-from tests.cases import Case, random_case, schedules
+from tests.cases import Case, Edition, Schedule, random_case, schedules
+from tests.streams import PERIOD_MS, say, small_policy
 from tests.worlds import LiveSource, Stepper, outcome, play, publish_all, shards, world_of
 
 
@@ -114,6 +117,33 @@ def test_stops_and_starts_change_nothing(seed: int) -> None:
     check_stops(seed)
 
 
+def test_a_restart_still_names_the_empty_part_of_a_silent_lane() -> None:
+    """A manifest names every part of its window, whoever makes it and whenever it began."""
+    numbers = iter(range(1000))
+
+    def at(windows: list[int]) -> list[tuple[int, bytes | None]]:
+        return [(w * PERIOD_MS, say(n := next(numbers), f"say {n}", "music")) for w in windows]
+
+    records = {LaneId("u", 0): at([*range(5, 30), 40, 41]), LaneId("u", 1): at([5, 29, 40, 41])}
+    stream = Stream(period_ms=PERIOD_MS, grace=1, label_wait=0, lag=3)
+    kinds = dict.fromkeys(records, "utterances")
+    case = Case(records, kinds, stream, (Edition(small_policy()),))
+    slowly = Schedule(3, 2, 4, 0, 1)
+    whole = play(case, slowly)
+    store = MemoryStore()
+    publish_all(case, store)
+    for attempt in range(400):
+        process = Stepper(world_of(case, store), case, slowly)
+        for _ in range(2 + attempt % 3):
+            process.turn()
+        done = process.ended()
+        process.close()
+        if done:
+            break
+    named = {w: [ref.object for ref in m.parts] for w, m in shards(store).items()}
+    assert named == {w: [ref.object for ref in m.parts] for w, m in shards(whole).items()}
+
+
 def check_rivals(seed: int) -> int:
     """Two processes that both think they own every lane; whose turn it is comes from the seed."""
     case, rng = random_case(seed), random.Random(seed)
@@ -155,7 +185,7 @@ def live(case: Case, seed: int) -> Store:
     stepper = Stepper(world_of(case, store), case, way, kind=LiveSource)
     quiet = 0
     while quiet < 20:
-        quiet = 0 if stepper.turn() or not stepper.source.dry() else quiet + 1
+        quiet = 0 if stepper.turn() or not cast(LiveSource, stepper.source).dry() else quiet + 1
     stepper.close()
     return store
 

@@ -16,7 +16,6 @@ from typing import Any, cast
 from unittest import mock
 
 import msgspec
-import numpy as np
 
 from daemon import loop as loops
 from daemon import tables
@@ -33,11 +32,12 @@ from daemon.ports import Batch, LaneId
 from daemon.registry.edition import Edition
 from daemon.registry.genesis import Genesis, LaneEntry
 from daemon.registry.registry import Registry
+from daemon.running import start
 from daemon.running.ending import Ending
 from daemon.shards import shard as shards
 from daemon.shards.shard import Labelled, ShardManifest
 from daemon.stores.memory import MemoryStore
-from tests.streams import ListSource
+from tests.streams import ListSource, Record
 
 PERIOD_MS = 10
 EDITION = Edition(0, "c", ("a",), Policy(), None, 0)
@@ -163,7 +163,7 @@ class Replica(Loop):
         engines = cast(Any, _Engines())
         super().__init__(source, registry, engines, ManualClock(), process, lambda *_: None)
         self.settler = cast(Any, _Settler(registry, self.pinning))
-        self.lanes = loops.stand(source, registry)
+        self.lanes = start.stand(source, registry)
         self._ending = Ending(source, registry, self.lanes, self.intake)
         self._pipeline = cast(Any, _Pipeline())
 
@@ -214,36 +214,55 @@ class Run:
     lost: tuple[int, ...] = ()  # windows with records, older than a shard, without one
 
 
-def run(world: Waiting, schedule: int) -> Run:
-    """Turns in a random order until a whole round moves nothing and nothing is new."""
-    rng = random.Random(schedule)
-    store = MemoryStore()
+def one_lane(first_window: int) -> Genesis:
+    """The genesis of one utterance lane."""
+    entries = (LaneEntry("u", 0, "utterances", "id-u", 0),)
+    return Genesis(entries, PERIOD_MS, 1, 0, 3, first_window)
+
+
+def replicas_of(
+    world: Waiting, owned: list[set[LaneId]], *, seed: int = 0, appear: int = 0
+) -> tuple[MemoryStore, list[Replica]]:
+    """A store, and a replica for each set of lanes; `appear`: answers until new ones are seen."""
+    rng, store = random.Random(seed), MemoryStore()
     store.create("genesis.json", tables.canonical(world.genesis))
     store.create("editions/000000.json", tables.canonical(EDITION))
-    owned: list[dict[LaneId, Any]] = [{} for _ in range(world.replicas)]
-    for lane, windows in sorted(world.lanes.items()):
-        rows = [(w * PERIOD_MS + PERIOD_MS // 2, b"{}") for w in windows]
-        rng.choice(owned)[lane] = rows
     kinds = {entry.lane: entry.kind for entry in world.genesis.lanes}
     replicas = []
-    for records in owned:
-        appear = {lane: rng.randint(1, 80) for lane in world.fresh if lane in records}
-        source = _Source(records, kinds, rng.randrange(1 << 30), appear=appear)
+    for lanes in owned:
+        rows: dict[LaneId, list[Record]] = {
+            lane: [(w * PERIOD_MS + PERIOD_MS // 2, b"{}") for w in world.lanes[lane]]
+            for lane in sorted(lanes)
+        }
+        waits = {lane: appear or rng.randint(1, 80) for lane in world.fresh if lane in lanes}
+        source = _Source(rows, kinds, rng.randrange(1 << 30), appear=waits)
         registry = Registry(store)
         registry.read_editions()
         registry.start()
         replicas.append(Replica(source, registry))
-    rounds = 0  # in which nothing happened
-    while rounds < 2:
+    return store, replicas
+
+
+def run(world: Waiting, schedule: int) -> Run:
+    """Turns in a random order until a whole round moves nothing and nothing is new."""
+    rng = random.Random(schedule)
+    owned: list[set[LaneId]] = [set() for _ in range(world.replicas)]
+    for lane in sorted(world.lanes):
+        rng.choice(owned).add(lane)
+    store, replicas = replicas_of(world, owned, seed=rng.randrange(1 << 30))
+    rounds, objects = 0, 0
+    while rounds < 2:  # in which nothing happened
         for _ in range(rng.randint(0, 9)):
             rng.choice(replicas).turn()
         moved = [replica.turn() for replica in replicas]
         waits = any(cast(_Source, replica.source).hidden for replica in replicas)
-        rounds = 0 if any(moved) or waits else rounds + 1
-    return _result(world, store, replicas)
+        quiet = not any(moved) and not waits and len(store._names) == objects
+        rounds, objects = rounds + 1 if quiet else 0, len(store._names)
+    return result(store, replicas)
 
 
-def _result(world: Waiting, store: MemoryStore, replicas: list[Replica]) -> Run:
+def result(store: MemoryStore, replicas: list[Replica]) -> Run:
+    """What became of the records, now that nobody can move."""
     records: Counter[int] = Counter()
     for name in store.list("parts/"):
         manifest = parts.read_manifest(store.get(name))
@@ -259,6 +278,3 @@ def _result(world: Waiting, store: MemoryStore, replicas: list[Replica]) -> Run:
     )
     lost = tuple(sorted(w for w in records if w not in made and made and w < made[-1]))
     return Run(unread, pins, made, lost)
-
-
-__all__ = ["Run", "Waiting", "light_parts", "np", "random_waiting", "run"]

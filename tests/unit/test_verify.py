@@ -57,6 +57,18 @@ def test_good_shards_are_identical_in_every_grade(seed: int) -> None:
             assert finding.identical, (window, finding)
 
 
+def test_an_answer_about_a_shard_that_does_not_exist_yet_teaches_nothing_later_either() -> None:
+    """A run finds no rows of it; `verify`, which could, must not look either."""
+    records = lane_split(labelled(30), 2)
+    bodies = [{"id": f"u{n}", "label": "lights", "shard": 5} for n in range(30)]
+    records[LABELS] = [(5_001, msgspec.json.encode(body)) for body in bodies]
+    store = run(records, small_policy())
+    looked = history(store)
+    manifest = looked.registry.manifest(5)
+    assert manifest.labelled.unmatched == 30
+    assert verify.verify_ledger(looked, manifest).identical
+
+
 def world() -> tuple[Store, Log]:
     log = lane_split(labelled(60, 40), 2)
     policy = small_policy(quarantine=Quarantine(assumed_rate=0.0), capacity_rows=20)
