@@ -136,8 +136,9 @@ class Loop:
             return True
         if segment.window != lane.window:
             self._pipeline.drain()
+            lowest = lane.lowest
             if not self._turn(lane, segment):
-                return False
+                return lane.lowest != lowest  # it waits, or covered windows without opening one
         self.intake.take(lane.lane, segment.end)
         if lane.kind == "labels":
             lane.absorb_labels(batch, segment)
@@ -157,14 +158,16 @@ class Loop:
         return True
 
     def _open(self, lane: Lane, effect: Open) -> bool:
-        opened = self.pinning.open(effect.window)
-        if opened is None:
+        passed = self.pinning.passed(lane.lane, effect.window)
+        opened = self.pinning.open(effect.window) if passed is None else None
+        if opened is not None and lane.lane not in opened[0].lanes:
+            passed = effect.window
+        if passed is not None:
+            # a new partition: it covers such windows empty, and wants the next (law 4)
+            self._perform_all(lane.cover(passed, "record"))
+        if passed is not None or opened is None:
             return False
-        pin, rules = opened
-        if lane.lane not in pin.lanes:
-            # a new partition: it covers this window empty, and wants the next (law 4)
-            self._perform_all(lane.cover(effect.window, "record"))
-            return False
+        rules = opened[1]
         engine = self.engines.of(rules.edition)
         lane.engine = engine.model.engine
         pool = build_pool(rules, rules.policy.pool)

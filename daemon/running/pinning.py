@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daemon.learning.rules import Rules
-from daemon.ports import Missing
+from daemon.ports import LaneId, Missing
 from daemon.registry import edition as editions
 from daemon.registry import pin as pins
 from daemon.registry.pin import Pin
@@ -33,6 +33,21 @@ class Pinning:
             while len(self._rules) > 4 + 2 * self._lag:
                 del self._rules[min(self._rules)]
         return self._rules[window]
+
+    def passed(self, lane: LaneId, window: int) -> int | None:
+        """The last window that a lane covers empty, because everybody else has passed `window`.
+
+        Only a lane that no roster names: the others wait for the rest. Pins ascend: one behind
+        the newest would be void, and what is put there nobody would merge. So the lane's records
+        are late in the first window that is still to come.
+        """
+        progress = self._registry.progress
+        assert progress is not None
+        if lane in progress.roster():
+            return None  # the others wait for it
+        self._registry.refresh()
+        later = [w for w in progress.pins if w > window]
+        return min(later) - 1 if later and window not in progress.pins else None
 
     @property
     def _lag(self) -> int:

@@ -6,7 +6,7 @@ doubled the noise kept), each text once before both (SCORES: worth more than any
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,8 +61,8 @@ def merge(parts: Sequence[Part], grading: Grading, rules: Rules, late: LateLabel
 
 def select(
     pool: Pooled, rules: Rules, capacity: int
-) -> tuple[dict[int, Taken], dict[str, int], list[int]]:
-    """Water-fill the pool: rows taken by order, tau by group, and contradicting rows."""
+) -> tuple[dict[int, Taken], dict[str, int], dict[int, int]]:
+    """Water-fill the pool: rows taken by order, tau by group, contradicting rows with counts."""
     columns = pool.columns
     final = build_pool(rules, capacity)
     offer(final, columns, pool.stay, rules)
@@ -83,7 +83,8 @@ def select(
         if row not in losers
     }
     taus = {group: min(pool.taus.get(group, NEVER), second[group]) for group in rules.groups}
-    return taken, taus, sorted(losers)
+    counts = dict(zip(rows, selected.multiplicity.tolist(), strict=True))
+    return taken, taus, {row: counts[row] for row in sorted(losers)}
 
 
 def chances_of(weights: Sequence[int], taus: Sequence[int]) -> npt.NDArray[np.float64]:
@@ -118,7 +119,7 @@ def _arms(
     pool: Pooled,
     rules: Rules,
     taken: dict[int, Taken],
-    losers: Sequence[int],
+    losers: Mapping[int, int],
 ) -> dict[str, int]:
     """Merge the audit, random and review arms into `taken`; returns their taus."""
     rates, columns = {}, pool.columns
@@ -134,7 +135,9 @@ def _arms(
         chances = chances_of(weights, [rates[arm]] * len(rows)).tolist()
         for row, chance in zip(rows, chances, strict=True):
             taken.setdefault(columns["order"][row], Taken(row)).arms[arm] = chance
-    for row in [*losers, *pool.suspects]:
+    moved = {**losers, **{row: columns["multiplicity"][row] for row in pool.suspects}}
+    for row, count in moved.items():
         # moved by the assembler itself: certain, given that the row was selected at all
-        taken.setdefault(columns["order"][row], Taken(row)).arms["review"] = 1.0
+        entry = taken.setdefault(columns["order"][row], Taken(row))
+        entry.arms["review"], entry.multiplicity = 1.0, max(entry.multiplicity, count)
     return {arm: tau for arm, tau in rates.items() if tau != NEVER}
