@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,16 @@ from typing import NoReturn
 
 from daemon.clock import SystemClock
 from daemon.console import Console
-from daemon.ports import EXIT_BUG, EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_STATE, Fatal, Missing, Retry
+from daemon.ports import (
+    EXIT_BUG,
+    EXIT_CONFIG,
+    EXIT_DEPENDENCY,
+    EXIT_OK,
+    EXIT_STATE,
+    Fatal,
+    Missing,
+    Retry,
+)
 from scoring.kinds import BadOptions, UnknownKind
 from scoring.manifest import BadCheckpoint
 from scoring.models.base import BadModel
@@ -144,5 +154,21 @@ def _fail(console: Console, message: str, code: int) -> int:
     return code
 
 
+def entry() -> NoReturn:
+    """The console script: `main`, then the end of the process without a farewell.
+
+    Threads of native libraries may outlive a short command; an orderly exit then destroys them
+    while they run, and the process aborts after its work is done. Whole objects only are durable.
+    """
+    try:
+        code = main()
+    except SystemExit as ended:  # --help, --version and wrong calls
+        code = ended.code if isinstance(ended.code, int) else EXIT_OK
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # a reader that has gone
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    entry()

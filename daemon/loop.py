@@ -13,7 +13,7 @@ from daemon.lanes.gather import Gathering
 from daemon.lanes.lane import Labels, Lane, Open, PutPart
 from daemon.lanes.window import Segment
 from daemon.policy import Limits
-from daemon.ports import Batch, Clock, LaneId, Polled, Retry, Source
+from daemon.ports import Batch, Clock, LaneId, Retry, Source
 from daemon.registry.registry import Registry
 from daemon.running import facts
 from daemon.running.ending import Ending
@@ -22,9 +22,9 @@ from daemon.running.intake import Intake
 from daemon.running.pinning import Pinning
 from daemon.running.pipeline import Pipeline
 from daemon.running.settle import Settler
+from daemon.running.standing import Standing
 from daemon.running.start import stand
 
-RETRIES, RETRY_SECONDS_MAX = 12, 30.0  # about five minutes in all
 IDLE_SECONDS = 0.05  # between looks at the store while every lane waits
 
 
@@ -47,8 +47,8 @@ class Loop:
         self.intake = Intake(source, 2 * process.poll_records)
         self.lanes: dict[LaneId, Lane] = {}
         self.stopping = False
-        self._failures = 0
         self._pipeline = Pipeline(engines, process.read_ahead, self._absorbed)
+        self._standing = Standing(source, registry, self.intake, self.lanes, self._pipeline, clock, listener)
 
     def _absorbed(self, records: int) -> None:
         self.tell("absorbed", {"records": records})
@@ -59,7 +59,7 @@ class Loop:
 
     def run(self) -> bool:
         """Until the recording ends (True) or `stop` was called (False)."""
-        self.lanes = stand(self.source, self.registry)
+        self.lanes.update(stand(self.source, self.registry))
         ending = Ending(self.source, self.registry, self.lanes, self.intake)
         try:
             while not self.stopping:
@@ -69,7 +69,7 @@ class Loop:
                             return True
                         self.clock.sleep(IDLE_SECONDS)
                 except Retry as error:
-                    self._again(error)
+                    self._standing.failed(error)
             self._pipeline.drain()
             return False
         finally:
@@ -79,24 +79,9 @@ class Loop:
 
     def _turn_once(self, ending: Ending) -> bool:
         """Everything that can be done now; False if nothing moved and nothing was new."""
+        self._standing.stand_due()
         moved = self.step() or self._perform_all(ending.effects())
         return self._settle() or moved or self.registry.refresh()
-
-    def _again(self, error: Retry) -> None:
-        """A store that failed may heal. What was not made durable is read again, as after a crash.
-
-        Raises the error once it came RETRIES times with nothing made durable in between.
-        """
-        self._failures += 1
-        self.tell("retry", {"failures": self._failures})
-        if self._failures > RETRIES:
-            raise error
-        self.clock.sleep(min(RETRY_SECONDS_MAX, IDLE_SECONDS * 2**self._failures))
-        self._pipeline.drop()
-        for lane in self.lanes:
-            self.intake.drop(lane)
-        self.registry.refresh()
-        self.lanes.update(stand(self.source, self.registry, only=tuple(self.lanes)))
 
     def step(self) -> bool:
         """Poll, and move every lane that can move. True if anything moved."""
@@ -108,20 +93,10 @@ class Loop:
             polled = self.intake.fill(self.process.poll_records)
             moved = bool(polled.batches)
             if polled.gained or polled.lost:
-                self._reassign(polled)
+                self._standing.reassign(polled)
         for lane in sorted(self.lanes.values(), key=lambda lane: (lane.time_ms, lane.lane)):
             moved = self._move(lane) or moved
         return moved or self._pipeline.drain()
-
-    def _reassign(self, polled: Polled) -> None:
-        """Lost lanes lose their memory; gained ones stand at the end of their newest part."""
-        self._pipeline.drain()
-        for lost in polled.lost:
-            self.lanes.pop(lost, None)
-        self.registry.refresh()
-        for lane, standing in stand(self.source, self.registry, only=polled.gained).items():
-            self.intake.drop(lane)
-            self.lanes[lane] = standing
 
     def _move(self, lane: Lane) -> bool:
         """Send the lane's next segment to the model, or to its labels; False if it waits."""
@@ -182,7 +157,7 @@ class Loop:
     def _put(self, effect: PutPart) -> bool:
         """Make a part durable. Who comes second resumes at the lane's newest part (law 6)."""
         won = self.registry.put_part(effect.part)
-        self._failures = 0
+        self._standing.worked()
         if not won:
             self.intake.drop(effect.lane)
             self.registry.refresh()

@@ -21,8 +21,8 @@ from scoring.models.graph import sequence_classification
 def export(files: Files, name: str = "") -> tuple[Checkpoint, dict[str, bytes]]:
     """A published "hf" checkpoint -> manifest and files of an "onnx" one, ready to be put.
 
-    The same bytes for the same checkpoint; its manifest names its origin. Labels, tokenizer and
-    max_length are kept. Raises BadCheckpoint, and BadModel for an architecture that has no graph
+    The same bytes for the same checkpoint; its manifest names its origin. Labels, tokenizer
+    and max_length are kept, the length also where a folder of these files is read again. Raises BadCheckpoint, and BadModel for an architecture that has no graph
     here. How far both differ on texts says `scoring.models.graph.parity`.
     """
     if files.kind != "hf":
@@ -33,13 +33,24 @@ def export(files: Files, name: str = "") -> tuple[Checkpoint, dict[str, bytes]]:
     blobs = {
         LABELS_FILE: msgspec.json.encode(files.labels),
         ONNX_FILE: sequence_classification(config, tensors),
-        TOKENIZER_FILE: files.blob(TOKENIZER_FILE),
+        TOKENIZER_FILE: _cut(files.blob(TOKENIZER_FILE), files.max_length),
     }
     inspect("onnx", blobs)
     described = manifest.describe(
         "onnx", blobs, files.labels, files.max_length, name, files.fingerprint
     )
     return described, blobs
+
+
+def _cut(tokenizer: bytes, longest: int) -> bytes:
+    """The tokenizer with its cut at `longest` tokens: where a folder's max_length is read."""
+    value = json_object(TOKENIZER_FILE, tokenizer)
+    cut = value.get("truncation")
+    if isinstance(cut, dict) and cut.get("max_length") == longest:
+        return tokenizer
+    fields = {"direction": "Right", "strategy": "LongestFirst", "stride": 0}
+    value["truncation"] = {**fields, "max_length": longest}
+    return msgspec.json.encode(value)
 
 
 _DTYPES: Mapping[str, str] = {

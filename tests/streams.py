@@ -21,6 +21,8 @@ from daemon.running import start
 from daemon.running.engines import Engines
 from daemon.stores.memory import MemoryStore
 from scoring import manifest
+from scoring.models import table
+from scoring.models.base import Files
 from scoring.models.table import table_files
 
 KEY = b"a key for tests, 32 bytes long.."
@@ -144,6 +146,18 @@ class ListSource:
         pass
 
 
+def reference(files: Files) -> Sample:
+    """Reference rows; two of five labels are not the model's own answer, as in the streams here."""
+    texts = [f"reference {n}" for n in range(400)]
+    answers = table.build(files, 1).run(texts).probs.argmax(axis=1).tolist()
+    classes = files.labels
+    labels: list[str | None] = [
+        classes[answer if n % 5 < 3 else (answer + n) % len(classes)]
+        for n, answer in enumerate(answers)
+    ]
+    return Sample(texts, labels)
+
+
 def publish_table(
     registry: Registry,
     policy: Policy,
@@ -156,7 +170,7 @@ def publish_table(
     """An edition of a table checkpoint whose outputs are pseudo-random."""
     files = table_files(classes, seed=seed)
     checkpoint = manifest.describe("table", files.blobs, classes, 64, "table", None)
-    rows = sample or Sample([f"reference {n}" for n in range(400)], [None] * 400)
+    rows = sample or reference(files)
     made = publish(
         registry, checkpoint, files.blobs, policy, first_window=first_window, sample=rows
     )

@@ -84,7 +84,7 @@ class Stepper:
             listener=lambda event, facts: self.events.append(event),
         )
         loop = self.loop
-        loop.lanes = start.stand(self.source, loop.registry)
+        loop.lanes.update(start.stand(self.source, loop.registry))
         self._ending = Ending(self.source, loop.registry, loop.lanes, loop.intake)
 
     def turn(self) -> bool:

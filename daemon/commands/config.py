@@ -11,8 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
+from daemon.commands.session import load
 from daemon.config import explain, sanity
-from daemon.config import reader as config
 from daemon.console import Console
 from daemon.ports import EXIT_OK
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     elif arguments.action == "schema":
         console.write(json.dumps(explain.schema(), indent=2) + "\n")
     else:
-        checked = config.load(Path(arguments.file))
+        checked = load(Path(arguments.file))
         policy = checked.policy
         for line in sanity.advice(checked):
             console.say(f"note: {line}")

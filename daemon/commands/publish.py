@@ -22,11 +22,13 @@ import msgspec
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
 from daemon.lanes.window import window_of
+from daemon.policy import Policy
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, Fatal
+from daemon.registry import pin as pins
 from daemon.registry.publish import Published, Refused, Sample, publish, recent_sample
 from scoring import checkpoints
-from scoring.gates import Finding
 from scoring.manifest import BadCheckpoint
+from scoring.models.base import ENGINES, FormatKind
 
 WATCH_SECONDS = 2.0
 
@@ -100,25 +102,46 @@ def seen(folder: Path) -> Seen:
 def one(session: Session, folder: Path, arguments: argparse.Namespace) -> int:
     """Publish a folder; the exit code."""
     checkpoint, blobs = checkpoints.read_directory(folder, name=folder.name[:64])
-    registry = session.registry
+    registry, policy = session.registry, session.policy(arguments.policy)
+    fit(checkpoint.format, policy)
+    first = first_window(session, arguments.first)
     sample = read_sample(Path(arguments.sample)) if arguments.sample else recent_sample(registry)
     outcome = publish(
         registry,
         checkpoint,
         blobs,
-        session.policy(arguments.policy),
-        first_window=first_window(session, arguments.first),
+        policy,
+        first_window=first,
         sample=sample,
         allow_missing_labels=arguments.allow_missing_labels,
         threads=session.threads,
     )
     tell(session.console, outcome)
+    pinned = [int(Path(name).stem) for name in registry.store.list(pins.PREFIX)]
+    newest = max(pinned, default=-1)
+    if isinstance(outcome, Published) and outcome.edition.first_window <= newest:
+        session.console.say(
+            f"note: windows up to {newest} are pinned already and keep their edition"
+        )
     return EXIT_STATE if isinstance(outcome, Refused) else EXIT_OK
+
+
+def fit(form: FormatKind, policy: Policy) -> None:
+    """The engine of the policy reads checkpoints of this form. Raises Fatal."""
+    if ENGINES[form] != policy.engine.kind:
+        hint = f"set policy.engine.kind to {ENGINES[form]}"
+        if form == "hf":
+            hint += ", or make an ONNX folder of it with `sluice checkpoint export`"
+        raise Fatal(
+            f"policy.engine.kind: {policy.engine.kind} runs no checkpoint in the form {form}",
+            code=EXIT_CONFIG,
+            hint=hint,
+        )
 
 
 def tell(console: Console, outcome: Published | Refused) -> None:
     """Each gate, then the outcome."""
-    for finding in outcome_findings(outcome):
+    for finding in outcome.verdict.findings:
         mark = "ok  " if finding.passed else ("warn" if finding.warning else "FAIL")
         console.say(f"  {mark} {finding.gate}: {finding.detail}")
     if isinstance(outcome, Published):
@@ -130,10 +153,6 @@ def tell(console: Console, outcome: Published | Refused) -> None:
         )
     else:
         console.say("refused: the edition before goes on")
-
-
-def outcome_findings(outcome: Published | Refused) -> tuple[Finding, ...]:
-    return outcome.verdict.findings
 
 
 def read_sample(path: Path) -> Sample:

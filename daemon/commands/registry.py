@@ -11,7 +11,7 @@ import argparse
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
 from daemon.learning.rules import COLD
-from daemon.ports import EXIT_OK, EXIT_STATE, Fatal, Missing
+from daemon.ports import EXIT_OK, Missing
 from daemon.registry.pin import FIRST
 
 
@@ -24,10 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Raises Fatal."""
     session = open_session(arguments, console)
-    if session.registry.genesis is None:
-        raise Fatal(
-            "this store is empty", code=EXIT_STATE, hint="`sluice run` begins it with a genesis"
-        )
+    session.check()
     if arguments.window is None:
         _overview(session, as_json=arguments.json)
     else:

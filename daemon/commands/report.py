@@ -16,7 +16,7 @@ from pathlib import Path
 from daemon import tables
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
-from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, EXIT_WRITE, Fatal, Missing
+from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_WRITE, Fatal, Missing
 from daemon.registry.registry import Registry
 from daemon.report import render
 from daemon.shards.shard import PREFIX, ShardManifest
@@ -40,6 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Raises Fatal."""
     session = open_session(arguments, console)
+    session.check()
     window = session.window(arguments.shard)
     texts = not arguments.no_texts
     if arguments.out == OUTPUT:
@@ -69,12 +70,7 @@ def write(
 def page(session: Session, window: int, *, windows: int = WINDOWS, texts: bool = True) -> str:
     """The page of a window's shard. Raises Fatal, Missing."""
     registry = session.registry
-    if registry.genesis is None:
-        raise Fatal(
-            "this store has shards and no genesis",
-            code=EXIT_STATE,
-            hint="name the store's own prefix",
-        )
+    assert registry.genesis is not None  # the session was checked
     if windows < 1:
         raise Fatal(f"--windows {windows} is no history", code=EXIT_CONFIG, hint="1 or more")
     manifest = registry.manifest(window)

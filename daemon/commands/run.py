@@ -102,9 +102,21 @@ class Teller:
             if cold and cold != self._cold:
                 self._console.say(f"window {facts['window']} is selected uniformly: {COLD[cold]}")
             self._cold = cold
+            self._warn(facts)
         if self._progress is None:  # a bar says it already
             fields = {k: v for k, v in facts.items() if isinstance(v, int | float | str)}
             self._console.log(event, **fields)
+
+    def _warn(self, facts: dict[str, object]) -> None:
+        """A window of which nothing was accepted: rarely the traffic, mostly the mapping."""
+        if facts["worst_reason"] in ("", "suspect"):  # suspects were read, and go to review
+            return
+        if facts["refused"] == facts["records"]:
+            self._console.say(
+                f"warning: all {facts['records']} records of window {facts['window']} were refused,"
+                f" {facts['worst_count']} as {facts['worst_reason']}: does policy.record name the "
+                "fields as the records do?"
+            )
 
 
 class signals:  # noqa: N801 - reads as a `with` block

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+
+import msgspec
 
 from daemon.clock import SystemClock
 from daemon.config import keyfile
@@ -15,7 +18,7 @@ from daemon.config.settings import Config
 from daemon.console import Console
 from daemon.derived.history import History
 from daemon.policy import Policy
-from daemon.ports import EXIT_CONFIG, Clock, Fatal, Source, Store
+from daemon.ports import EXIT_CONFIG, EXIT_STATE, Clock, Fatal, Missing, Source, Store
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 from scoring import kinds
@@ -74,12 +77,33 @@ class Session:
         return cast(Source, kinds.load("daemon.sources", spec.kind, spec.options))
 
     def history(self) -> History:
-        """What the store has settled."""
+        """What the store has settled, read with the key that it was begun with. Raises Fatal."""
+        self.check()
         return History(self.registry, self.engines)
+
+    def check(self) -> None:
+        """A run was here, under this key; nothing is written. Raises Fatal with EXIT_STATE."""
+        if self.registry.genesis is None:
+            raise Fatal(
+                "this store is empty: nothing was run here",
+                code=EXIT_STATE,
+                hint="`sluice publish CHECKPOINT_FOLDER`, then `sluice run`; or name another store",
+            )
+        key_id = self.config.policy.key_id
+        try:
+            found = msgspec.json.decode(self.registry.store.get(f"keys/{key_id}.json"), type=str)
+        except (Missing, msgspec.DecodeError):
+            return  # a store that was copied without it: there is nothing to compare with
+        if found != hashlib.sha256(b"sluice key\0" + self.key).hexdigest():
+            raise Fatal(
+                f"the secret of key {key_id} is not the one this store was begun with",
+                code=EXIT_STATE,
+                hint="keys.file names the secret; identities and draws depend on it",
+            )
 
     def policy(self, file: str | None) -> Policy:
         """The policy of another configuration file, or this one's."""
-        return config.load(Path(file)).policy if file else self.config.policy
+        return load(Path(file)).policy if file else self.config.policy
 
     def window(self, text: str) -> int:
         """A window by number, `last`, or a path or object name that holds it. Raises Fatal."""
@@ -98,5 +122,16 @@ class Session:
 
 
 def open_session(arguments: argparse.Namespace, console: Console) -> Session:
-    """Read the configuration. Raises ConfigError."""
-    return Session(config.load(Path(arguments.config)), console, SystemClock())
+    """Read the configuration. Raises ConfigError, and Fatal where there is none."""
+    return Session(load(Path(arguments.config)), console, SystemClock())
+
+
+def load(path: Path) -> Config:
+    """Of a file that a command names. Raises ConfigError, and Fatal where there is none."""
+    if not os.path.lexists(path):
+        raise Fatal(
+            f"there is no configuration file {path}",
+            code=EXIT_CONFIG,
+            hint="`sluice config show > sluice.yaml` makes one to start from; -c names another",
+        )
+    return config.load(path)

@@ -12,7 +12,7 @@ import argparse
 
 from daemon.commands.session import config_argument, open_session
 from daemon.console import Console
-from daemon.ports import EXIT_CONFIG, EXIT_OK, Fatal, LaneId
+from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, Fatal, LaneId
 from daemon.registry import skip
 
 
@@ -30,6 +30,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         raise Fatal(
             f"{arguments.lane!r} is no lane", code=EXIT_CONFIG, hint="write it as topic/partition"
         )
-    made = skip.skip(session.registry, LaneId(topic, int(partition)), arguments.window)
+    lane, genesis = LaneId(topic, int(partition)), session.registry.genesis
+    if genesis is None or genesis.entry(lane) is None:
+        known = ", ".join(str(entry.lane) for entry in genesis.lanes) if genesis else "none yet"
+        raise Fatal(f"{lane} is no lane of this store", code=EXIT_STATE, hint=f"lanes: {known}")
+    made = skip.skip(session.registry, lane, arguments.window)
     console.say(f"skipped {made.lane}, windows {made.window} to {made.through}")
     return EXIT_OK

@@ -1,4 +1,4 @@
-"""sluice why: what became of an utterance: kept, evicted, refused, repeated or never seen.
+"""sluice why: what became of an utterance: kept, evicted, a repeat, set aside or never seen.
 
 sluice why utterance-0042
 """
@@ -24,8 +24,8 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     fates = why(session.history(), arguments.id, session.key)
     if not fates:
         console.say(
-            "never seen: no ledger knows this id (or its record was refused before the id could "
-            "be read, or its window has no part yet)"
+            "never seen: no ledger knows this id. Its window may have no part yet, or its record "
+            "was refused: those are counted by reason in the shard's manifest, their ids not kept"
         )
     for fate in fates:
         console.say(f"{fate.verdict}: {fate.detail}")

@@ -32,21 +32,28 @@ def read(path: Path) -> bytes:
         with open(descriptor, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise _fault("is no regular file")
+                raise _fault("is no regular file", path)
             data = file.read(KEY_BYTES_MAX + 1)
     except OSError as error:
-        raise _fault(f"cannot be read: {error.strerror or type(error).__name__}") from None
+        raise _fault(f"cannot be read: {error.strerror or type(error).__name__}", path) from None
     if status.st_mode & 0o007:
-        raise _fault("is open to every user of this machine; chmod o-rwx, or defaultMode: 0440")
+        raise _fault(
+            "is open to every user of this machine; chmod o-rwx, or defaultMode: 0440", path
+        )
     if len(data) > KEY_BYTES_MAX:
-        raise _fault(f"is larger than {KEY_BYTES_MAX} bytes, that is no key")
+        raise _fault(f"is larger than {KEY_BYTES_MAX} bytes, that is no key", path)
     key = data.removesuffix(b"\n").removesuffix(b"\r")
     if len(key) < KEY_BYTES_MIN:
         raise _fault(
-            f"holds {len(key)} bytes, identities need {KEY_BYTES_MIN}; try openssl rand -hex 32"
+            f"holds {len(key)} bytes, identities need {KEY_BYTES_MIN}; try openssl rand -hex 32",
+            path,
         )
     return key
 
 
-def _fault(what: str) -> ConfigError:
-    return ConfigError((f"keys.file: {what}",))
+def _fault(what: str, path: Path) -> ConfigError:
+    """Names the path where it is one for certain: somebody may have put the secret in its place."""
+    folder = path.parent
+    near = path.is_absolute() and folder != Path("/") and os.path.isdir(folder)
+    where = f" ({path})" if near or os.path.exists(path) else ""
+    return ConfigError((f"keys.file: {what}{where}",))

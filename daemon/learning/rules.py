@@ -26,9 +26,10 @@ from scoring.types import GRID, Terms
 
 OTHER = "(other)"  # names that have no group of their own
 ALL = "(all)"  # the one group of a cold window
-NO_HALF, NO_NOISE_RATE = "no_half", "no_noise_rate"
+NO_HALF, NO_NOISE_RATE, NO_PLAUSIBILITY = "no_half", "no_noise_rate", "no_plausibility"
 COLD: Mapping[str, str] = {  # why a window is cold, for people
     NO_HALF: "the checkpoint has no calibration half yet: publish it with a sample",
+    NO_PLAUSIBILITY: "no label could be judged yet: publish with a sample that has labels",
     NO_NOISE_RATE: "no audit answers yet and no assumed rate: the label noise is unknown",
 }
 NO_CAP = 1 << 40
@@ -94,6 +95,8 @@ def _cold_reason(half: Half | None, calibration: Calibration, policy: Policy) ->
     if "label" in policy.groups.by and rate is None and policy.quarantine.assumed_rate is None:
         # balancing by unquarantined labels nearly doubled the noise kept (.099 -> .178)
         return NO_NOISE_RATE
+    if "label" in policy.groups.by and not half.plausibility:
+        return NO_PLAUSIBILITY  # the rate is known, but not which labels are the doubtful ones
     return ""
 
 
@@ -110,6 +113,9 @@ def make(
     half = calibration.half(edition.checkpoint) or edition.half
     cold = _cold_reason(half, calibration, policy)
     histogram = half.histograms.get(weighed, {}) if half and weighed else {}
+    if weighed and not histogram and edition.half:
+        # a policy that begins to weigh a score: nothing was folded of it, but it was published
+        histogram = edition.half.histograms.get(weighed, {})
     low = quantile(histogram, policy.learning.low_quantile)
     high = max(low + 1, quantile(histogram, policy.learning.high_quantile))
     suspect = None if cold or half is None else suspect_below(calibration, half, policy.quarantine)

@@ -1,6 +1,6 @@
 """Reads a file of a recorded lane: the columns that every format gives, and lines of JSON.
 
-A line is an object with "time" (milliseconds), optionally "offset", and one of
+A line is an object with "time" (milliseconds since 1970, >= 0), optionally "offset", and one of
 
     "value": any JSON       passed on as its bytes in the line
     "raw": "base64"         bytes that are no JSON, or that span lines
@@ -25,7 +25,7 @@ from daemon.ports import EXIT_STATE, Fatal, Int64s
 
 CODECS: Mapping[str, str] = {".gz": "gzip", ".zst": "zstd"}  # suffix -> pyarrow's name
 LINE_MAX = 64 << 20  # bytes; a line without an end, say of zeros from a small .gz, stops here
-_INT64 = Meta(ge=-(2**63), le=2**63 - 1)
+_TIME = Meta(ge=0, le=2**63 - 1)  # milliseconds since 1970
 
 
 class Columns(NamedTuple):
@@ -48,7 +48,7 @@ class FileReader(Protocol):
 
 
 class _Line(Struct, frozen=True, forbid_unknown_fields=True):
-    time: Annotated[int, _INT64]
+    time: Annotated[int, _TIME]
     value: Raw = Raw()
     raw: bytes | None = None
     tombstone: bool = False

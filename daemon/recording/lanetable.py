@@ -1,7 +1,7 @@
 """Files of a recorded lane as Parquet, in and out.
 
-Columns: `offset` (may be absent: then the row number), `time` (milliseconds), `value` (binary,
-null for a tombstone). Offsets ascend; gaps are allowed. Read and written by row groups.
+Columns: `offset` (may be absent: then the row number), `time` (milliseconds, >= 0), `value`
+(binary, null for a tombstone). Offsets ascend; gaps are allowed. Read and written by row groups.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class ParquetRows:
         if batch["time"].null_count or (self._numbered and batch["offset"].null_count):
             refuse(self._path, "has a null as time or offset here or soon after", self._rows + 1)
         times = _integers(batch["time"])
+        if times.size and times.min() < 0:
+            refuse(self._path, "has a time below 0", self._rows + int(np.argmax(times < 0)) + 1)
         if self._numbered:
             positions = _integers(batch["offset"])
         else:

@@ -18,7 +18,8 @@ import numpy as np
 from daemon.ports import Closing, LaneId, LaneInfo
 from daemon.recording.lanefile import Columns, FileReader, JsonLines, refuse
 from daemon.recording.lanetable import ParquetRows
-from daemon.recording.writer import CLOSINGS, FORMATS, RECORDING, REGISTRY, VERSION, Manifest, Topic
+from daemon.recording.topics import look
+from daemon.recording.writer import CLOSINGS, FORMATS, RECORDING, REGISTRY, Manifest, Topic
 
 _NUMBERED = re.compile(rf"([0-9]+)\.({'|'.join(map(re.escape, FORMATS))})")
 _CLOSED_BY = frozenset({"record", "evidence", "end", "operator"})
@@ -65,9 +66,7 @@ class Recording:
 def open_recording(folder: Path) -> Recording:
     """What the folder says it holds. Lane files are looked at when they are read."""
     path = folder / RECORDING
-    version = _decode(path, dict[str, object]).get("version")
-    if version != VERSION:
-        refuse(path, f"has another version than {VERSION}, which this release reads")
+    look(path, _decode(path, dict[str, object]))
     topics = _decode(path, Manifest).topics
     if max(Counter(topic.topic for topic in topics).values()) > 1:
         refuse(path, "names a topic twice")

@@ -107,6 +107,11 @@ class Progress:
             return window
         return None
 
+    def unmade(self) -> list[int]:
+        """Windows with records in parts, and without a shard."""
+        last = self.shards[-1] if self.shards else self.genesis.first_window - 1
+        return [w for w, records in self._records.items() if records and w > last]
+
     def settled(self, window: int) -> bool:
         """Nothing that could still change what was learnt up to `window` is missing."""
         last = self.shards[-1] if self.shards else self.genesis.first_window - 1

@@ -50,12 +50,15 @@ class Ending:
         """The last window of a recording that ends, label lanes waited for."""
         genesis = self._registry.genesis
         assert genesis is not None
+        progress = self._registry.progress
+        assert progress is not None
         reached = [
             max(window_of(lane.time_ms, genesis.period_ms), lane.window)
             for lane in self._lanes.values()
             if lane.kind == "utterances"
         ]
-        return max(reached, default=-1) + genesis.label_wait
+        # a late record stands in a window beyond its lane's time: a part tells, once it is closed
+        return max([*reached, *progress.unmade()], default=-1) + genesis.label_wait
 
     def _ended_lane(self, lane: Lane) -> bool:
         return (
@@ -79,4 +82,6 @@ class Ending:
             through = closings[-1].through if closings else last
             if closings != () and progress.through(lane.lane) < through:
                 return False
-        return progress.next_shard() is None
+        # recorded cuts end before the last shards could be made, as live runs do
+        recorded = any(self._source.closings(lane) for lane in self._lanes)
+        return progress.next_shard() is None and (recorded or not progress.unmade())

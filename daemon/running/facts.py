@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from daemon.lanes.part import PartManifest
 from daemon.shards.shard import ShardManifest
+from scoring.types import REASONS, Reason
 
 Facts = dict[str, object]
 Listener = Callable[[str, Facts], None]  # event, facts
@@ -24,12 +25,18 @@ def of_part(manifest: PartManifest) -> Facts:
 
 
 def of_shard(made: ShardManifest) -> Facts:
-    """A new shard."""
+    """A new shard. `worst_reason`: of the refusals, the most frequent; "" without any."""
+    reasons = {str(r): made.counts.get(str(r), 0) for r in REASONS if r is not Reason.ACCEPTED}
+    refused = sum(reasons.values())
+    worst = max(reasons, key=reasons.__getitem__)  # of equals the first in the order of reasons
     return {
         "window": made.window,
         "rows": made.rows,
         "selected": made.arms.get("selected", 0),
         "records": made.counts["records"],
+        "refused": refused,
+        "worst_reason": worst if refused else "",
+        "worst_count": reasons[worst],
         "edition": made.edition,
         "cold": made.cold,
         "digest": made.rows_digest[:16],

@@ -29,6 +29,7 @@ class Intake:
         """Poll once; new batches wait in their lanes' queues."""
         polled = self.source.poll(limit)
         for lane in polled.lost:
+            self._paused.discard(lane)  # the source knows it no more
             self.drop(lane)
         for batch in polled.batches:
             self._queues.setdefault(batch.lane, deque()).append(batch)

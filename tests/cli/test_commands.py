@@ -36,6 +36,9 @@ policy:
 """
 
 
+READING = (["why", "a"], ["verify", "last"], ["registry"], ["roll"], ["report", "last"])
+
+
 def write_recording(folder: Path, records: dict[LaneId, list[Record]]) -> None:
     with RecordingWriter(folder, (Topic("u", "id-u", "utterances", len(records)),)) as writer:
         for lane, rows in records.items():
@@ -114,7 +117,52 @@ def test_no_text_in_any_output_but_shards(root: Path, capfd: pytest.CaptureFixtu
 def test_an_empty_store_says_what_to_do(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(root, "run") == EXIT_CONFIG
     assert "sluice publish" in capsys.readouterr().err
-    assert call(root, "registry") == EXIT_STATE
+    for words in READING:
+        assert call(root, *words) == EXIT_STATE, words
+        assert "this store is empty: nothing was run here" in capsys.readouterr().err
+    assert not (root / "store" / "keys").exists()
+    assert call(root, "skip", "u/7", "5") == EXIT_STATE
+    publish(root, "--from", "0")
+    assert call(root, "run") == EXIT_OK
+    capsys.readouterr()
+    assert call(root, "skip", "u/7", "5") == EXIT_STATE
+    assert "lanes: u/0, u/1" in capsys.readouterr().err
+
+
+def test_what_does_not_fit_is_said_before_it_costs(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "-c", str(root / "none.yaml")]) == EXIT_CONFIG
+    said = capsys.readouterr().err
+    assert "none.yaml" in said
+    assert "sluice config show" in said
+    path = root / "sluice.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("engine: {kind: table}", "engine: {kind: torch}"))
+    assert publish(root, "--from", "0") == EXIT_CONFIG
+    assert "set policy.engine.kind to table" in capsys.readouterr().err
+    path.write_text(text.replace("label: label", "text: nowhere, label: label"))
+    assert publish(root, "--from", "0") == EXIT_OK
+    assert "note" not in capsys.readouterr().err
+    assert call(root, "run") == EXIT_OK
+    said = capsys.readouterr().err
+    assert "were refused" in said
+    assert "as no_text: does policy.record" in said
+    assert '"worst_reason":"no_text"' in said
+    assert publish(root, "--from", "3") == EXIT_OK
+    assert "are pinned already and keep their edition" in capsys.readouterr().err
+
+
+def test_the_entry_ends_with_the_code_of_its_command(root: Path) -> None:
+    """Its output is whole, though the process says no farewell."""
+    for words, code in ((["config", "show"], EXIT_OK), (["--help"], EXIT_OK),
+                        (["nonsense"], EXIT_CONFIG),
+                        (["registry", "-c", str(root / "none.yaml")], EXIT_CONFIG)):  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "daemon", *words], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == code, words
+        assert (done.stdout if code == EXIT_OK else done.stderr).endswith("\n")
 
 
 def test_a_refused_checkpoint_leaves_the_edition_before(root: Path) -> None:
@@ -155,8 +203,12 @@ def test_another_key_is_refused(root: Path, capsys: pytest.CaptureFixture[str]) 
     publish(root, "--from", "0")
     assert call(root, "run") == EXIT_OK
     (root / "key").write_bytes(b"another key of 32 bytes, at least")
-    assert call(root, "run") == EXIT_STATE
-    assert "key" in capsys.readouterr().err
+    fingerprints = list((root / "store" / "keys").iterdir())
+    capsys.readouterr()
+    for words in (["run"], *READING):
+        assert call(root, *words) == EXIT_STATE, words
+        assert "is not the one this store was begun with" in capsys.readouterr().err
+    assert list((root / "store" / "keys").iterdir()) == fingerprints
 
 
 def test_another_stream_is_refused(root: Path) -> None:

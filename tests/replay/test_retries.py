@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from daemon.loop import RETRIES
 from daemon.ports import Retry
+from daemon.running.standing import RETRIES
 from daemon.stores.memory import MemoryStore
 from tests.streams import ListSource, World, stream_of
 

@@ -154,6 +154,9 @@ class _Pipeline:
     def drain(self) -> bool:
         return False
 
+    def drop(self) -> None:
+        """Nothing is ever on its way."""
+
 
 class Replica(Loop):
     """The real loop with nothing to score."""
@@ -163,9 +166,9 @@ class Replica(Loop):
         engines = cast(Any, _Engines())
         super().__init__(source, registry, engines, ManualClock(), process, lambda *_: None)
         self.settler = cast(Any, _Settler(registry, self.pinning))
-        self.lanes = start.stand(source, registry)
+        self.lanes.update(start.stand(source, registry))
         self._ending = Ending(source, registry, self.lanes, self.intake)
-        self._pipeline = cast(Any, _Pipeline())
+        self._pipeline = self._standing.pipeline = cast(Any, _Pipeline())
 
     def turn(self) -> bool:
         """Once around, as `Loop.run` does; False: nothing moved and nothing was new."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -39,6 +41,15 @@ def test_an_export_answers_as_its_origin() -> None:
     assert len(np.unique(outputs.logits, axis=0)) > 3
     assert parity(files, origin, TEXTS) < 1e-4
     assert len(list(checkpoints.list_checkpoints(store))) == 2
+
+
+def test_a_folder_of_the_export_publishes_with_the_same_cut(tmp_path: Path) -> None:
+    for longest in (9, 64):
+        manifested = manifest.describe("hf", parts.hf(), parts.LABELS, longest)
+        _, blobs = export(checkpoints.as_files(manifested, parts.hf()))
+        folder = parts.folder(tmp_path / str(longest), blobs)
+        assert checkpoints.read_directory(folder)[0].max_length == longest
+        assert export(checkpoints.as_files(manifested, parts.hf()))[1] == blobs
 
 
 def test_weights_that_are_not_a_number_stop_at_the_engine() -> None:

@@ -63,7 +63,7 @@ def test_every_value_comes_back_as_it_was(
     tmp_path_factory: pytest.TempPathFactory, form: Format, values: list[bytes | None]
 ) -> None:
     folder = tmp_path_factory.mktemp("recordings") / "one"
-    records = [(3 * at, -at, value) for at, value in enumerate(values)]
+    records = [(3 * at, 100_000 - at, value) for at, value in enumerate(values)]
     with RecordingWriter(folder, [Topic("said", "id", "utterances", 1)]) as writer:
         writer.lane(LANE, form).append(*[[r[c] for r in records] for c in range(3)])  # type: ignore[arg-type]
     assert rows(folder) == records
@@ -110,8 +110,7 @@ def test_lines_by_hand(tmp_path: Path, block: int, suffix: str) -> None:
         '{"time":1,"raw":"AA==","tombstone":true}',
         '{"time":1}',
         '{"time":1,"tombstone":false}',
-        '{"time":1.5,"value":1}',
-        '{"time":99999999999999999999,"value":1}',
+        *(f'{{"time":{time},"value":1}}' for time in ("1.5", "-1", "99999999999999999999")),
         '{"time":1,"offset":-1,"value":1}',
         '{"time":1,"offset":1,"value":1}',
         '{"time":1,"offset":0,"value":1}',
@@ -175,6 +174,7 @@ def test_parquet_without_offsets_counts_rows(tmp_path: Path) -> None:
         {"time": ["1"], "value": [b""]},
         {"time": [1], "value": [b""], "key": [b""]},
         {"time": [1, None], "value": [b"", b""]},
+        {"time": [1, -1], "value": [b"", b""]},
         {"time": [1, 1], "value": [b"", b""], "offset": [0, None]},
         {"time": [1, 1], "value": [b"", b""], "offset": [1, 1]},
         {"time": [1] * 4, "value": [b""] * 4, "offset": [4, 5, 6, 2]},
@@ -193,14 +193,14 @@ def test_a_wrong_table_is_refused(tmp_path: Path, named: dict[str, Any]) -> None
         ("[" * 100_000, "should be"),
         ("{}", "version"),
         ('{"version":2,"topics":[]}', "version"),
-        ('{"version":1,"topics":[]}', "should be"),
-        ('{"version":1,"topics":[],"more":1}', "should be"),
+        ('{"version":1,"topics":[]}', "topics: must be a list"),
+        ('{"version":1,"topics":[],"more":1}', "unknown field"),
         (json.dumps({"version": 1, "topics": [TOPIC, TOPIC]}), "twice"),
-        (json.dumps({"version": 1, "topics": [TOPIC | {"topic": ".."}]}), "should be"),
-        (json.dumps({"version": 1, "topics": [TOPIC | {"topic": "a/b"}]}), "should be"),
-        (json.dumps({"version": 1, "topics": [TOPIC | {"topic": "registry"}]}), "should be"),
-        (json.dumps({"version": 1, "topics": [TOPIC | {"kind": "other"}]}), "should be"),
-        (json.dumps({"version": 1, "topics": [TOPIC | {"partitions": 0}]}), "should be"),
+        (json.dumps({"version": 1, "topics": [TOPIC | {"topic": ".."}]}), "[0].topic: must"),
+        (json.dumps({"version": 1, "topics": [TOPIC | {"topic": "a/b"}]}), "[0].topic: must"),
+        (json.dumps({"version": 1, "topics": [TOPIC | {"topic": "registry"}]}), "[0].topic: must"),
+        (json.dumps({"version": 1, "topics": [TOPIC, TOPIC | {"kind": SECRET}]}), "[1].kind: must"),
+        (json.dumps({"version": 1, "topics": [TOPIC | {"partitions": 0}]}), "[0].partitions: must"),
         (json.dumps({"version": 1, "topics": [TOPIC | {"starts": [1, 2]}]}), "start"),
     ],
 )
