@@ -48,7 +48,9 @@ class Loop:
         self.lanes: dict[LaneId, Lane] = {}
         self.stopping = False
         self._pipeline = Pipeline(engines, process.read_ahead, self._absorbed)
-        self._standing = Standing(source, registry, self.intake, self.lanes, self._pipeline, clock, listener)
+        self._standing = Standing(
+            source, registry, self.intake, self.lanes, self._pipeline, clock, listener
+        )
 
     def _absorbed(self, records: int) -> None:
         self.tell("absorbed", {"records": records})

@@ -22,8 +22,9 @@ def export(files: Files, name: str = "") -> tuple[Checkpoint, dict[str, bytes]]:
     """A published "hf" checkpoint -> manifest and files of an "onnx" one, ready to be put.
 
     The same bytes for the same checkpoint; its manifest names its origin. Labels, tokenizer
-    and max_length are kept, the length also where a folder of these files is read again. Raises BadCheckpoint, and BadModel for an architecture that has no graph
-    here. How far both differ on texts says `scoring.models.graph.parity`.
+    and max_length are kept, the length also where a folder of these files is
+    read again. Raises BadCheckpoint, and BadModel for an architecture that has
+    no graph here. How far both differ on texts says `scoring.models.graph.parity`.
     """
     if files.kind != "hf":
         raise BadCheckpoint(Fault.UNSUPPORTED, f"format {files.kind}: only hf has an export")

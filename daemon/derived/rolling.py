@@ -86,7 +86,7 @@ _Key = tuple[int, int, int]  # group, identity
 @dataclass(frozen=True, slots=True)
 class _Entry:
     place: tuple[int, int]  # log-rank with decay, order
-    item: tuple[int, int, int]  # source, row, decay
+    item: tuple[int, int, int, int]  # source, row, decay, tau of its own window (decayed)
     count: int
 
 
@@ -95,7 +95,6 @@ class _Merge:
 
     def __init__(self, rules: Rules, capacity: int) -> None:
         self.rules, self._capacity = rules, capacity
-        self._tau = dict.fromkeys(rules.groups, NEVER)
         self._sources: list[tuple[Columns, Rules]] = []
         self._best: dict[_Key, _Entry] = {}
 
@@ -115,15 +114,14 @@ class _Merge:
             # windows do not overlap, so (lane, position) orders their records too
             place = (columns["log_rank"][row] + decay, columns["order"][row])
             count = columns["multiplicity"][row]
-            entry = _Entry(place, (source, row, decay), count)
+            own = pool.taus.get(pool.groups[row], NEVER)
+            own += 0 if own == NEVER else decay
+            entry = _Entry(place, (source, row, decay, own), count)
             held = self._best.get(key)
             if held is not None:
                 best = min(entry, held, key=lambda e: e.place)
                 entry = _Entry(best.place, best.item, count + held.count)
             self._best[key] = entry
-        for group_name, tau in pool.taus.items():
-            if group_name in self._tau and tau != NEVER:
-                self._tau[group_name] = min(self._tau[group_name], tau + decay)
 
     def _fill(self) -> Reservoir:
         box = build_pool(self.rules, self._capacity)
@@ -144,21 +142,21 @@ class _Merge:
         box = self._fill()
         kept, taus = box.items(), box.thresholds().tolist()
         picked = []
-        for (source, row, decay), group, count in zip(
+        for (source, row, decay, own), group, count in zip(
             kept.items, kept.groups.tolist(), kept.multiplicity.tolist(), strict=True
         ):
             columns, rules = self._sources[source]
-            tau = min(taus[group], self._tau[self.rules.groups[group]])
+            tau = min(taus[group], own)
             # ranks were raised by the decay, so the tau of the plain rank is lower by it
             plain = tau if tau == NEVER else tau - decay
             chance = float(chances_of([columns["weight"][row]], [plain])[0])
             taken = Taken(row, {"selected": chance}, count, plain)
             one = Merged(columns, [taken], {}, 0, 0, {})
-            cells = row_tables.table(one, rules, _scores(columns))
+            cells = row_tables.table(one, rules, _scores(columns), even=())
             picked.append({name: column[0] for name, column in cells.items()})
         picked.sort(key=lambda cells: (cells["lane"], cells["position"]))
-        scores = _scores(self._sources[0][0]) if self._sources else ()
-        rows = {n: [cells[n] for cells in picked] for n in shard.row_types(scores)}
+        scores = tuple(sorted({name for columns, _ in self._sources for name in _scores(columns)}))
+        rows = {n: [cells.get(n) for cells in picked] for n in shard.row_types(scores)}
         return rows, dict(sorted(Counter(one["group"] for one in picked).items()))
 
 

@@ -70,7 +70,8 @@ def _fate(history: History, columns: ledger.Arrays, row: int, lane: str, window:
     at = place.get((lane, position))
     if at is not None:
         arms = rows["arms"][at]
-        facts["inclusion_probability"] = rows["inclusion_probability"][at]
+        if rows["inclusion_probability"][at] is not None:
+            facts["inclusion_probability"] = rows["inclusion_probability"][at]
         facts["multiplicity"] = rows["multiplicity"][at]
         if "selected" in arms:
             return Fate(lane, window, position, "kept", f"by {', '.join(arms)}", facts)

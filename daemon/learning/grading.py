@@ -31,8 +31,12 @@ class Grading:
 
     @property
     def recallable(self) -> tuple[Score, ...]:
-        """Scores for which stored probabilities and a label suffice."""
-        return tuple(score for score in self.scores if score.needs <= {"label"})
+        """Scores that a label changes, and for which stored probabilities suffice.
+
+        The others stay as they were scored: recalled from 16 probabilities they would differ by
+        a step, and with them the rank of a text whose label came in time from one whose came late.
+        """
+        return tuple(score for score in self.scores if score.needs == {"label"})
 
     @staticmethod
     def regraded(scored: Scored, columns: dict[str, list[int]]) -> Scored:

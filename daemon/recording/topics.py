@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -18,7 +19,7 @@ ASKS: Mapping[str, str] = {
     "complete": "must be true or false",
     "starts": "must be a list of offsets, one for each partition",
 }
-_FIELDS = {field.name: field for field in msgspec.structs.fields(Topic)}
+FIELDS = MappingProxyType({field.name: field for field in msgspec.structs.fields(Topic)})
 
 
 def look(path: Path, found: Mapping[str, object]) -> None:
@@ -33,9 +34,9 @@ def look(path: Path, found: Mapping[str, object]) -> None:
     for at, topic in enumerate(topics):
         if not isinstance(topic, dict):
             refuse(path, f"topics[{at}]: must be an object")
-        if not topic.keys() <= _FIELDS.keys():
-            refuse(path, f"topics[{at}]: unknown field; known are {', '.join(_FIELDS)}")
-        for name, field in _FIELDS.items():
+        if not topic.keys() <= FIELDS.keys():
+            refuse(path, f"topics[{at}]: unknown field; known are {', '.join(FIELDS)}")
+        for name, field in FIELDS.items():
             if name not in topic and not field.required:
                 continue
             try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from daemon.lanes.lane import Lane
 from daemon.lanes.part import PartManifest
-from daemon.lanes.window import NO_TIME
-from daemon.ports import EXIT_STATE, Fatal, LaneId
+from daemon.lanes.window import NO_TIME, window_of
+from daemon.ports import EXIT_CONFIG, EXIT_STATE, Fatal, LaneId
 from daemon.registry.registry import Registry
 
 
@@ -25,6 +25,14 @@ def skip(registry: Registry, lane: LaneId, window: int) -> PartManifest:
         )
     progress = registry.start()
     newest = progress.newest.get(lane)
+    known = [genesis.first_window, *progress.pins, *(c.through for c in progress.newest.values())]
+    times = [window_of(c.time_ms, genesis.period_ms) for c in progress.newest.values()]
+    if window > max(known + times):
+        raise Fatal(
+            f"window {window} has not come: no lane is further than {max(known + times)}",
+            code=EXIT_CONFIG,
+            hint="a skipped window cannot be taken back; name the one that the others wait for",
+        )
     standing = Lane(lane, entry.kind, entry.topic_id, period_ms=genesis.period_ms)
     if newest is None:
         standing.resume(entry.start, genesis.first_window, NO_TIME)

@@ -26,6 +26,8 @@ from scoring.models.base import BadModel
 from scoring.scorer import Scorer
 from scoring.types import Model
 
+MODELS = 4  # checkpoints in memory
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Engine:
@@ -86,7 +88,15 @@ class Engines:
                 message = f"checkpoint {checkpoint[:12]}: {error}"
                 raise Fatal(message, code=EXIT_DEPENDENCY) from error
             self._models[checkpoint] = model
+            while len(self._models) > MODELS:
+                self._evict(next(iter(self._models)))
         return self._models[checkpoint]
+
+    def _evict(self, checkpoint: str) -> None:
+        """The oldest goes, with the engines that use it; it loads again if it is needed again."""
+        self._models.pop(checkpoint).close()
+        for number in [n for n, e in self._engines.items() if e.edition.checkpoint == checkpoint]:
+            del self._engines[number]
 
     def of(self, edition: Edition) -> Engine:
         """The engine of an edition. Raises Fatal with a remedy where it cannot run here."""

@@ -1,4 +1,4 @@
-"""Lanes that must be stood at the end of their newest part: gained ones, and all after a failure."""
+"""Lanes to be stood at the end of their newest part: gained ones, and all after a failure."""
 
 from __future__ import annotations
 

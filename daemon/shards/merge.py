@@ -30,6 +30,7 @@ class Taken:
     arms: dict[str, float] = field(default_factory=dict)  # arm -> inclusion probability
     multiplicity: int = 1
     tau: int = NEVER  # of its group in the selection
+    moved: bool = False  # to review, by the assembler
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,11 +73,12 @@ def select(
     rows = selected.items
     tau1 = [pool.taus.get(pool.groups[row], NEVER) for row in rows]
     tau2 = [second[columns["group"][row]] for row in rows]
-    # both stages use one draw: 1 - exp(-min(w1 tau1, w2 tau2))
-    chances = np.minimum(
-        chances_of([pool.weights[row] for row in rows], tau1),
-        chances_of([columns["weight"][row] for row in rows], tau2),
-    ).tolist()
+    first = chances_of([pool.weights[row] for row in rows], tau1)
+    final_chance = chances_of([columns["weight"][row] for row in rows], tau2)
+    # both stages use one draw: 1 - exp(-min(w1 tau1, w2 tau2)); a late label that moves a row
+    # into or out of `(other)` changes its key, so its second draw is another one
+    same = np.array([pool.keys[row] == columns["key_lo"][row] for row in rows], bool)
+    chances = np.where(same, np.minimum(first, final_chance), first * final_chance).tolist()
     taken = {
         columns["order"][row]: Taken(row, {"selected": chances[i]}, count, min(tau1[i], tau2[i]))
         for i, (row, count) in enumerate(zip(rows, selected.multiplicity.tolist(), strict=True))
@@ -100,6 +102,8 @@ def _contradictions(columns: Columns, selected: Sequence[int], rules: Rules) -> 
     best: dict[tuple[int, int], tuple[tuple[int, int, str], int]] = {}
     losers = set()
     for row in selected:
+        if columns["label"][row] is None:
+            continue  # a machine's guess beside a person's label is no contradiction
         name, group = plain_name(columns, row, by), index.get(columns["group"][row], 0)
         text = (columns["key_hi"][row], columns["key_lo"][row] ^ rules.mask(group, name))
         # a label that cannot be judged is less plausible than any that can
@@ -131,7 +135,7 @@ def _arms(
         rows = reservoir.items().items
         weights = [GRID] * len(rows)
         if arm == "review":
-            weights = [max(1, GRID - max(0, columns["plausibility"][row])) for row in rows]
+            weights = [pool.doubts[row] for row in rows]
         chances = chances_of(weights, [rates[arm]] * len(rows)).tolist()
         for row, chance in zip(rows, chances, strict=True):
             taken.setdefault(columns["order"][row], Taken(row)).arms[arm] = chance
@@ -140,4 +144,5 @@ def _arms(
         # moved by the assembler itself: certain, given that the row was selected at all
         entry = taken.setdefault(columns["order"][row], Taken(row))
         entry.arms["review"], entry.multiplicity = 1.0, max(entry.multiplicity, count)
+        entry.moved = True
     return {arm: tau for arm, tau in rates.items() if tau != NEVER}

@@ -20,7 +20,7 @@ from daemon.lanes.part import Part
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from scoring import scorer
-from scoring.types import CODES, UNKNOWN_LABEL, Reason
+from scoring.types import CODES, GRID, UNKNOWN_LABEL, Reason
 
 LANE_BITS = 48  # an order is lane index << 48 | position
 Columns = dict[str, list[Any]]
@@ -35,6 +35,8 @@ class Pooled:
     stay: list[int]  # pool rows that may be selected
     suspects: list[int]  # pool rows that a late label made suspect
     weights: list[int]  # of every row, as the lanes weighed it
+    doubts: list[int]  # weight in the review arm, by the plausibility that the lanes saw
+    keys: list[int]  # low word of every row's key, before late labels
     groups: dict[int, str]  # of pool rows, as the lanes grouped them
     taus: dict[str, int]  # by group: smallest log-rank that lanes or this merge turned away
     relabelled: int
@@ -47,7 +49,8 @@ def pooled(parts: Sequence[Part], grading: Grading, rules: Rules, late: LateLabe
     pool = build_pool(rules, rules.policy.pool)
     offer(pool, columns, [r for r, arm in enumerate(columns["arm"]) if arm == "pool"], rules)
     taus = lowest(pool, [p.manifest.pool_taus for p in parts], rules)
-    weights = list(columns["weight"])
+    weights, keys = list(columns["weight"]), list(columns["key_lo"])
+    doubts = [max(1, GRID - max(0, p)) for p in columns["plausibility"]]
     kept = pool.items()
     for row, count in zip(kept.items, kept.multiplicity.tolist(), strict=True):
         columns["multiplicity"][row] = count
@@ -59,6 +62,8 @@ def pooled(parts: Sequence[Part], grading: Grading, rules: Rules, late: LateLabe
         [row for row in kept.items if columns["reason"][row] == 0],
         [row for row in kept.items if columns["reason"][row] == suspect],
         weights,
+        doubts,
+        keys,
         groups,
         taus,
         len(changed & set(kept.items)),
@@ -158,7 +163,8 @@ def _regroup(
         old = index.get(columns["group"][row], 0)
         columns["key_lo"][row] ^= rules.mask(old, before) ^ rules.mask(group, name)
         columns["group"][row] = rules.groups[group]
-        if columns["weight"][row]:
+        # review rows keep the rank that their arm gave them
+        if columns["weight"][row] and columns["arm"][row] == "pool":
             drawn = draw.draw(_ids(columns, [row], "key_hi", "key_lo"), "select", EPOCH, rules.key)
             weight = np.array([columns["weight"][row]], np.int16)
             columns["log_rank"][row] = int(draw.log_rank(drawn, weight)[0])

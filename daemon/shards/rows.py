@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,24 +11,53 @@ import numpy as np
 from buffers import draw, exact
 from buffers.base import NEVER
 from daemon.lanes.arms import ARMS, EPOCH
-from daemon.learning.rules import Rules
+from daemon.learning.rules import ALL, Rules
 from daemon.shards import shard
 from daemon.shards.merge import Merged, Taken, chances_of
 from daemon.shards.pool import plain_name
 from scoring.types import GRID, MISSING
 
 
-def table(merged: Merged, rules: Rules, scores: tuple[str, ...]) -> dict[str, list[Any]]:
-    """The rows of a shard as columns, by (lane, position)."""
+def table(
+    merged: Merged,
+    rules: Rules,
+    scores: tuple[str, ...],
+    *,
+    even: Sequence[str] = ("audit", "random"),
+) -> dict[str, list[Any]]:
+    """The rows of a shard as columns, by (lane, position). `even`: arms that any row may enter."""
     rows = shard.empty_rows(scores)
     index = rules.index
-    # every utterance could have been taken by these two
-    even = {arm: _even(merged.rates.get(arm, NEVER)) for arm in ("audit", "random")}
+    chances = {arm: _even(merged.rates.get(arm, NEVER)) for arm in even}
     for taken in merged.taken:
-        values = _row(merged, taken, rules, index, even, scores)
+        values = _row(merged, taken, rules, index, chances, scores)
         for name, column in rows.items():
             column.append(values[name])
     return rows
+
+
+def _union(
+    merged: Merged, taken: Taken, rules: Rules, even: Mapping[str, float], group: str
+) -> float | None:
+    """Chance that any arm takes the row: 1 - prod(1 - p), over the arms that could.
+
+    None where it is not known: of rows that the assembler moved to review, and, where texts are
+    kept once, of rows that the selection did not show (another record may speak for the text).
+    """
+    chances = {**even, **taken.arms}
+    if taken.moved:
+        return None
+    if even and "selected" not in taken.arms and merged.columns["reason"][taken.row] == 0:
+        weight = merged.columns["weight"][taken.row]
+        if rules.policy.identity == "text" and weight:
+            return None
+        if weight:
+            tau = merged.taus.get(ALL if rules.cold else group, NEVER)
+            chances["selected"] = float(chances_of([weight], [tau])[0])
+    missed = 1.0
+    for _, chance in sorted(chances.items()):
+        missed *= 1.0 - chance
+    return 1.0 - missed
 
 
 def _row(
@@ -41,17 +70,15 @@ def _row(
 ) -> dict[str, Any]:
     columns, row = merged.columns, taken.row
     name = plain_name(columns, row, rules.policy.groups.by)
-    missed = 1.0
-    for _, chance in sorted({**even, **taken.arms}.items()):
-        missed *= 1.0 - chance
+    group = name if rules.cold else rules.groups[index.get(name, 0)]
     return {
         **{name: columns[name][row] for name in _COPIED},
-        "group": name if rules.cold else rules.groups[index.get(name, 0)],
+        "group": group,
         "multiplicity": taken.multiplicity,
         "weight": columns["weight"][row] / GRID,
         "log_rank": columns["log_rank"][row] / draw.RANK_UNIT,
         "tau": None if taken.tau == NEVER else _tau(taken.tau),
-        "inclusion_probability": 1.0 - missed,
+        "inclusion_probability": _union(merged, taken, rules, even, group),
         **{f"inclusion_{arm}": taken.arms.get(arm) for arm in ("selected", *ARMS)},
         "epoch": EPOCH,
         "cold": rules.cold,

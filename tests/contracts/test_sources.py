@@ -39,7 +39,7 @@ def logs(draw: st.DrawFn) -> Log:
     for lane in LANES:
         gaps = draw(st.lists(st.integers(1, 3), max_size=12))
         positions = [sum(gaps[: at + 1]) - 1 for at in range(len(gaps))]
-        log[lane] = [(p, draw(st.integers(-1, 50)), draw(VALUES)) for p in positions]
+        log[lane] = [(p, draw(st.integers(0, 50)), draw(VALUES)) for p in positions]
     return log
 
 

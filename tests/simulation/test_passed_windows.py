@@ -18,7 +18,7 @@ OLD, NEW = LaneId("u", 0), LaneId("u", 9)
 
 def test_a_new_partition_opens_no_window_that_everybody_else_has_passed() -> None:
     """Its owner saw pin 3 only when it began; meanwhile others jumped to window 49 and made its
-    shard. Pins 5 and 6, made then, would be void: no shard would ever hold the records of their parts.
+    shard. Pins 5 and 6, made then, would be void: no shard would hold the records of their parts.
     """
     lanes = {OLD: (3, 49, 49, 52, 60, 61, 62), NEW: (5, 5, 6, 6, 70)}
     world = Waiting(one_lane(3), lanes, 2, (NEW,))

@@ -187,8 +187,7 @@ def estimates() -> tuple[list[float], list[float]]:
         groups=Groups(by=("label",), floor_rows=1), quarantine=Quarantine(assumed_rate=0.0),
     )  # fmt: skip
     store = MemoryStore()
-    sample = Sample([f"reference {n}" for n in range(40)], [None] * 40)
-    publish_table(Registry(store), policy, sample=sample)
+    publish_table(Registry(store), policy)
     values = [say(n, f"say {n}", CLASSES[n % 4]) for n in range(POPULATION)]
     both, alone = [], []
     for number in range(160):
