@@ -1,1 +1,1 @@
-"""One lane from records to parts: windows, what is gathered, and where a lane begins and ends."""
+"""One lane from records to parts: windows, what is gathered of them, and the ledger. Pure."""

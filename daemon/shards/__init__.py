@@ -1,1 +1,1 @@
-"""From parts to shards: merge, assembly, and reading back what decided them."""
+"""From parts to shards: the pool, late labels, the selection, rows and manifest. Pure."""
