@@ -8,11 +8,10 @@ end of each lane's newest part.
 from __future__ import annotations
 
 from daemon.config.settings import Process
-from daemon.lanes.arms import build_pool
 from daemon.lanes.gather import Gathering
-from daemon.lanes.lane import Labels, Lane, Open, PutPart
+from daemon.lanes.labels import Labels
+from daemon.lanes.lane import Lane, Open, PutPart
 from daemon.lanes.window import Segment
-from daemon.policy import Limits
 from daemon.ports import Batch, Clock, LaneId, Retry, Source
 from daemon.registry.registry import Registry
 from daemon.running import facts
@@ -131,7 +130,7 @@ class Loop:
                     return False
             else:
                 return self._open(lane, effect)
-        lane.begin(segment.window, Labels(Limits().value_bytes))
+        lane.begin(segment.window, Labels())
         return True
 
     def _open(self, lane: Lane, effect: Open) -> bool:
@@ -147,8 +146,7 @@ class Loop:
         rules = opened[1]
         engine = self.engines.of(rules.edition)
         lane.engine = engine.model.engine
-        pool = build_pool(rules, rules.policy.pool)
-        lane.begin(effect.window, Gathering(rules, pool, engine.grading.names))
+        lane.begin(effect.window, Gathering(rules, engine.grading.names))
         return True
 
     def _perform_all(self, effects: tuple[PutPart, ...]) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +22,9 @@ from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
 from daemon.shards import rows as row_tables
 from daemon.shards import shard
-from daemon.shards.merge import Merged, Taken, chances_of
-from daemon.shards.pool import Columns, Pooled, plain_name, pooled
+from daemon.shards.late import Columns
+from daemon.shards.merge import Labels, Merged, Taken, chances_of, contradictions, standing
+from daemon.shards.pool import First, Pooled, plain_name, pooled
 
 LN2_STEPS = int(float(exact.ln(np.array([2.0]))[0]) * draw.RANK_UNIT)
 
@@ -59,7 +60,7 @@ def roll(history: History, newest: int) -> Rolled:
             (part for _, part in inputs.parts if part.manifest.ledger),
             key=lambda part: part.manifest.lane,
         )
-        pool = pooled(own, inputs.grading, inputs.rules, inputs.said.labels)
+        pool = pooled(own, inputs.grading, inputs.rules, inputs.late)
         decay = decay_steps(newest - window, policy.rolling.half_life_windows)
         merged.add(pool, inputs.rules, decay)
     rows, kept = merged.table()
@@ -83,15 +84,25 @@ def write(history: History, rolled: Rolled) -> None:
 _Key = tuple[int, int, int]  # group, identity
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    place: tuple[int, int]  # log-rank with decay, order
-    item: tuple[int, int, int, int]  # source, row, decay, tau of its own window (decayed)
-    count: int
+class _Item(NamedTuple):
+    """A candidate of one window."""
+
+    source: int
+    row: int
+    decay: int
+    first: First
+
+
+class _Entry(NamedTuple):
+    """What is known of a key."""
+
+    place: tuple[int, int, int]  # log-rank with decay, source, order
+    item: _Item
+    total: int
 
 
 class _Merge:
-    """Pools of several windows under the rules of the newest."""
+    """Candidates of several windows under the rules of the newest."""
 
     def __init__(self, rules: Rules, capacity: int) -> None:
         self.rules, self._capacity = rules, capacity
@@ -111,16 +122,14 @@ class _Merge:
             before = 0 if rules.cold else rules.index.get(columns["group"][row], 0)
             mask = rules.mask(before, name) ^ self.rules.mask(group, name)
             key = (group, columns["key_hi"][row], columns["key_lo"][row] ^ mask)
-            # windows do not overlap, so (lane, position) orders their records too
-            place = (columns["log_rank"][row] + decay, columns["order"][row])
-            count = columns["multiplicity"][row]
-            own = pool.taus.get(pool.groups[row], NEVER)
-            own += 0 if own == NEVER else decay
-            entry = _Entry(place, (source, row, decay, own), count)
+            # of equal ranks the older window's row is shown, in it the first record's
+            place = (columns["log_rank"][row] + decay, source, columns["order"][row])
+            item = _Item(source, row, decay, pool.first[row])
+            entry = _Entry(place, item, columns["multiplicity"][row])
             held = self._best.get(key)
             if held is not None:
                 best = min(entry, held, key=lambda e: e.place)
-                entry = _Entry(best.place, best.item, count + held.count)
+                entry = _Entry(best.place, best.item, entry.total + held.total)
             self._best[key] = entry
 
     def _fill(self) -> Reservoir:
@@ -131,33 +140,50 @@ class _Merge:
                 np.array([group for group, _, _ in keys], np.int32),
                 np.array([e.place[0] for e in entries], np.int64),
                 np.array([(high, low) for _, high, low in keys], np.uint64),
-                np.array([e.place[1] for e in entries], np.int64),
+                np.arange(len(keys), dtype=np.int64),  # each key is offered once
                 [e.item for e in entries],
-                np.array([e.count for e in entries], np.int64),
+                np.array([e.total for e in entries], np.int64),
             )
         return box
 
     def table(self) -> tuple[dict[str, list[Any]], dict[str, int]]:
-        """The rows kept, by (lane, position), and how many of each group."""
+        """The rows kept, by (lane, position), and how many of each group.
+
+        Of one text under several labels the most plausible stays, as in the shards.
+        """
         box = self._fill()
         kept, taus = box.items(), box.thresholds().tolist()
-        picked = []
-        for (source, row, decay, own), group, count in zip(
-            kept.items, kept.groups.tolist(), kept.multiplicity.tolist(), strict=True
-        ):
-            columns, rules = self._sources[source]
-            tau = min(taus[group], own)
-            # ranks were raised by the decay, so the tau of the plain rank is lower by it
-            plain = tau if tau == NEVER else tau - decay
-            chance = float(chances_of([columns["weight"][row]], [plain])[0])
-            taken = Taken(row, {"selected": chance}, count, plain)
-            one = Merged(columns, [taken], {}, 0, 0, {})
-            cells = row_tables.table(one, rules, _scores(columns), even=())
-            picked.append({name: column[0] for name, column in cells.items()})
+        losers = contradictions(
+            (item, standing(self._sources[item.source][0], item.row, self._sources[item.source][1]))
+            for item in kept.items
+        )
+        picked = [
+            self._cells(item, group, count, taus[group])
+            for item, group, count in zip(
+                kept.items, kept.groups.tolist(), kept.multiplicity.tolist(), strict=True
+            )
+            if item not in losers
+        ]
         picked.sort(key=lambda cells: (cells["lane"], cells["position"]))
         scores = tuple(sorted({name for columns, _ in self._sources for name in _scores(columns)}))
         rows = {n: [cells.get(n) for cells in picked] for n in shard.row_types(scores)}
         return rows, dict(sorted(Counter(one["group"] for one in picked).items()))
+
+    def _cells(self, item: _Item, group: int, count: int, tau: int) -> dict[str, Any]:
+        """One row of the rolling shard."""
+        columns, rules = self._sources[item.source]
+        first = item.first
+        # ranks were raised by the decay, so the tau of the plain rank is lower by it
+        plain = tau if tau == NEVER else tau - item.decay
+        chances = chances_of([first.weight, columns["weight"][item.row]], [first.log_tau, plain])
+        shown = plain if first.waited else min(plain, first.log_tau)
+        taken = Taken(item.row, {"selected": float(chances.min())}, count, shown)
+        one = Merged(columns, [taken], {}, 0, Labels(), {})
+        cells = row_tables.table(one, rules, _scores(columns), even=())
+        row = {name: column[0] for name, column in cells.items()}
+        if not self.rules.cold:
+            row["group"] = self.rules.groups[group]  # as the newest window names it
+        return row
 
 
 def _scores(columns: Columns) -> tuple[str, ...]:

@@ -19,11 +19,10 @@ from daemon.derived.history import History
 from daemon.lanes import ledger
 from daemon.lanes.arms import EPOCH, build_arm, build_pool
 from daemon.lanes.gather import Gathering
-from daemon.lanes.lane import Labels
+from daemon.lanes.labels import Labels
 from daemon.lanes.part import Part, PartManifest
 from daemon.lanes.window import Segment
 from daemon.learning.rules import Rules
-from daemon.policy import Limits
 from daemon.ports import Batch, Source
 from daemon.running.engines import Engine
 from daemon.shards import assemble, shard
@@ -87,12 +86,14 @@ def _replay_ledger(columns: ledger.Arrays, part: Part, rules: Rules) -> str:
     even, one = np.full(len(reasons), GRID, np.int16), np.zeros(len(reasons), np.int32)
     offers: dict[str, tuple[Any, ...]] = {
         "pool": ("select", np.flatnonzero(reasons == 0), keys, weights, groups),
+        "waiting": ("select", np.flatnonzero(judged), keys, even, groups),
         "audit": ("audit", decoded, ids, even, one),
         "random": ("random", decoded, ids, even, one),
         "review": ("review", np.flatnonzero(reasons == CODES[Reason.SUSPECT]), keys, doubt, groups),
     }
     for arm, (purpose, rows, who, weight, group) in offers.items():
-        box = build_pool(rules, rules.policy.pool) if arm == "pool" else build_arm(rules, arm)
+        select = purpose == "select"
+        box = build_pool(rules, rules.policy.pool) if select else build_arm(rules, arm)
         ranks = draw.log_rank(draw.draw(who[rows], purpose, EPOCH, rules.key), weight[rows])
         box.offer_many(group[rows], ranks, who[rows], positions[rows], rows.tolist())
         kept = box.items()
@@ -185,7 +186,7 @@ def _regather(
     source: Source, manifest: PartManifest, engine: Engine, rules: Rules
 ) -> tuple[dict[str, list[Any]], str]:
     """The rows of a part and its ledger's digest, from the records in its range."""
-    gathering = Gathering(rules, build_pool(rules, rules.policy.pool), engine.grading.names)
+    gathering = Gathering(rules, engine.grading.names)
     for batch in _records(source, manifest):
         segment = Segment(manifest.window, 0, len(batch.values), 0, 0, 0)
         gathering.absorb(engine.prepare(rules, batch, segment))
@@ -194,7 +195,7 @@ def _regather(
 
 def _relabel(source: Source, manifest: PartManifest) -> dict[str, list[Any]]:
     """The rows of a label part, from the records in its range."""
-    labels = Labels(Limits().value_bytes)
+    labels = Labels()
     for batch in _records(source, manifest):
         labels.absorb(batch, Segment(manifest.window, 0, len(batch.values), 0, 0, 0))
     return labels.rows

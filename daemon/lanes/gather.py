@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from buffers import draw
 from buffers.base import NEVER, Reservoir
-from daemon.lanes.arms import ARMS, EPOCH, build_arm
+from daemon.lanes.arms import ARMS, EPOCH, build_arm, build_pool
 from daemon.lanes.candidate import Candidates, Prepared, append
 from daemon.lanes.ledger import LedgerWriter
 from daemon.lanes.part import row_types
@@ -27,10 +27,12 @@ from scoring.types import CODES, GRID, Reason
 class Gathering:
     """The open window of an utterance lane."""
 
-    def __init__(self, rules: Rules, pool: Reservoir, scores: tuple[str, ...]) -> None:
+    def __init__(self, rules: Rules, scores: tuple[str, ...]) -> None:
         self.rules = rules
         self.scores = scores
-        self.pool = pool
+        self.pool = build_pool(rules, rules.policy.pool)
+        # what the policy refused, and a late label may bring back (law 8)
+        self.waiting = build_pool(rules, rules.policy.pool)
         self.arms = {arm: build_arm(rules, arm) for arm in ARMS}
         self.ledger = LedgerWriter(scores)
         self._tally = Tally(rules, scores)
@@ -73,20 +75,24 @@ class Gathering:
     def _offer(self, p: Prepared, groups: npt.NDArray[np.int32]) -> None:
         key = self.rules.key
         orders = p.positions[p.rows]
-        accepted = np.flatnonzero(p.weighed.reasons == 0)
-        ranks = draw.log_rank(
-            draw.draw(p.keys[accepted], "select", EPOCH, key), p.weighed.weights[accepted]
-        )
-        self.pool.offer_many(
-            groups[accepted],
-            ranks,
-            p.keys[accepted],
-            orders[accepted],
-            Candidates(p, accepted),
-        )
         everything = np.arange(len(p.rows))
         none = np.zeros(len(p.rows), np.int32)
         even = np.full(len(p.rows), GRID, np.int16)
+        accepted = p.weighed.reasons == 0
+        for reservoir, chosen, weights in (
+            (self.pool, np.flatnonzero(accepted), p.weighed.weights),
+            # one draw for both, so a row that comes back has the rank it would have had
+            (self.waiting, np.flatnonzero(~accepted), even),
+        ):
+            if len(chosen):
+                drawn = draw.draw(p.keys[chosen], "select", EPOCH, key)
+                reservoir.offer_many(
+                    groups[chosen],
+                    draw.log_rank(drawn, weights[chosen]),
+                    p.keys[chosen],
+                    orders[chosen],
+                    Candidates(p, chosen),
+                )
         for arm in ("audit", "random"):
             # by utterance id, before quarantine and dedupe: an honest sample of the traffic
             ranks = draw.log_rank(draw.draw(p.ids, arm, EPOCH, key), even)
@@ -137,20 +143,22 @@ class Gathering:
         """Plain integers of the window so far."""
         return self._tally.counts()
 
-    def taus(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Smallest log-rank turned away: by group of the pool, and by arm."""
-        pool = {
-            name: int(tau)
-            for name, tau in zip(self.rules.groups, self.pool.thresholds().tolist(), strict=True)
-            if tau != NEVER
-        }
+    def taus(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+        """Smallest log-rank turned away: by group of pool and of waiting, and by arm."""
+
+        def by_group(reservoir: Reservoir) -> dict[str, int]:
+            taus = zip(self.rules.groups, reservoir.thresholds().tolist(), strict=True)
+            return {name: int(tau) for name, tau in taus if tau != NEVER}
+
         arms = {arm: int(box.thresholds().min(initial=NEVER)) for arm, box in self.arms.items()}
-        return pool, {arm: tau for arm, tau in arms.items() if tau != NEVER}
+        known = {arm: tau for arm, tau in arms.items() if tau != NEVER}
+        return by_group(self.pool), by_group(self.waiting), known
 
     def rows(self) -> dict[str, list[Any]]:
-        """The part's rows: the pool, then each arm, each in canonical order."""
+        """The part's rows: pool, waiting, then each arm, each in canonical order."""
         columns: dict[str, list[Any]] = {n: [] for n in row_types("utterances", self.scores)}
         append(columns, "pool", self.pool.items(), self.rules)
+        append(columns, "waiting", self.waiting.items(), self.rules)
         for arm in ARMS:
             append(columns, arm, self.arms[arm].items(), self.rules)
         return columns

@@ -10,14 +10,18 @@ Rules of this file:
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from daemon.lanes import part as parts
 from daemon.lanes import window as windows
 from daemon.lanes.candidate import Prepared
 from daemon.lanes.gather import Gathering
+from daemon.lanes.labels import Labels
 from daemon.lanes.part import Part, PartManifest
 from daemon.lanes.window import NO_TIME, Segment
 from daemon.ports import Batch, Closing, LaneId
@@ -40,23 +44,6 @@ class PutPart:
 
 
 Effect = Open | PutPart
-
-
-class Labels:
-    """The open window of a label lane: raw values, decoded by the pinned policy at assembly."""
-
-    def __init__(self, most_bytes: int) -> None:
-        self.rows: dict[str, list[Any]] = {"position": [], "time_ms": [], "value": []}
-        self._most_bytes = most_bytes
-
-    def absorb(self, batch: Batch, segment: Segment) -> None:
-        """Take in the records of a segment; what is too large to be an answer is not kept."""
-        for i in range(segment.first, segment.end):
-            value = batch.values[i]
-            if value and len(value) <= self._most_bytes:
-                self.rows["position"].append(int(batch.positions[i]))
-                self.rows["time_ms"].append(int(batch.times_ms[i]))
-                self.rows["value"].append(value)
 
 
 class Lane:
@@ -95,11 +82,13 @@ class Lane:
     def _cut_as_recorded(self, batch: Batch, closings: tuple[Closing, ...]) -> Iterator[Segment]:
         """Cuts of a recorded run: a part's range says the window, whatever the times say."""
         time_ms = self.time_ms
-        for closing in closings:
-            inside = (batch.positions >= closing.start) & (batch.positions < closing.end)
-            if not inside.any():
+        reached = bisect.bisect_right(closings, int(batch.positions[0]), key=lambda c: c.end)
+        for closing in closings[reached:]:
+            first, end = np.searchsorted(batch.positions, [closing.start, closing.end]).tolist()
+            if first == len(batch.positions):
+                return
+            if first == end:
                 continue
-            first, end = int(inside.argmax()), len(inside) - int(inside[::-1].argmax())
             times = batch.times_ms[first:end]
             late = int((times // self.period_ms < closing.window).sum())
             opens_ms = max(time_ms, int(times[0]))
@@ -162,7 +151,7 @@ class Lane:
         else:
             assert self.open is not None
             rules = self.open.rules
-            pool_taus, arm_taus = self.open.taus()
+            pool_taus, waiting_taus, arm_taus = self.open.taus()
             rows, (ledger, digest) = self.open.rows(), self.open.ledger.finish()
             manifest = parts.with_content(
                 manifest,
@@ -170,6 +159,7 @@ class Lane:
                 calibration=rules.calibration,
                 counts=self.open.counts(),
                 pool_taus=pool_taus,
+                waiting_taus=waiting_taus,
                 arm_taus=arm_taus,
                 scores=self.open.scores,
                 ledger=parts.ledger_name(self.lane, self.window, digest),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,9 +96,9 @@ class LedgerWriter:
             self._sha.update(np.ascontiguousarray(column).tobytes())
 
 
-def read(data: bytes) -> Arrays:
-    """The columns of a ledger as numpy arrays."""
-    table = pq.read_table(pa.BufferReader(data))
+def read(data: bytes, only: Sequence[str] | None = None) -> Arrays:
+    """The columns of a ledger as numpy arrays, or some of them."""
+    table = pq.read_table(pa.BufferReader(data), columns=None if only is None else list(only))
     return {name: table.column(name).to_numpy() for name in table.column_names}
 
 

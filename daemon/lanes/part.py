@@ -16,9 +16,9 @@ from daemon.ports import EXIT_BUG, EXIT_STATE, Fatal, LaneId
 PREFIX = "parts/"
 VERSION = 1
 
-# rows of an utterance part, besides one column per score; `arm` is pool, audit, random or review
+# rows of an utterance part, besides one column per score
 ROW_TYPES: Mapping[str, str] = {
-    "arm": "str",
+    "arm": "str",  # pool, waiting, audit, random or review
     "key_hi": "u64",
     "key_lo": "u64",
     "id_hi": "u64",
@@ -65,6 +65,7 @@ class PartManifest(Struct, frozen=True):
     calibration: int = -1
     counts: Counts = Counts()
     pool_taus: dict[str, int] = field(default_factory=dict)  # group -> log-rank, if any left
+    waiting_taus: dict[str, int] = field(default_factory=dict)  # of what the policy refused
     arm_taus: dict[str, int] = field(default_factory=dict)
     scores: tuple[str, ...] = ()
     ledger: str = ""  # object name, "" without records
@@ -121,6 +122,7 @@ def seal(part: Part) -> Part:
             tables.digest_columns(part.rows),
             manifest.counts,
             manifest.pool_taus,
+            manifest.waiting_taus,
             manifest.arm_taus,
             manifest.ledger_digest,
             manifest.edition,

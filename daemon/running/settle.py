@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from daemon import tables
 from daemon.decode.decoder import AnswerDecoder
+from daemon.lanes import ledger
 from daemon.lanes import part as parts
+from daemon.lanes.ledger import Arrays
+from daemon.lanes.part import Part
 from daemon.learning.rules import Rules
 from daemon.ports import EXIT_BUG, Fatal, LaneId, Missing
 from daemon.registry.pin import FIRST, Pin
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 from daemon.running.pinning import Pinning
-from daemon.shards import answers, assemble, shard
+from daemon.shards import answers, assemble, late, shard
 from daemon.shards.assemble import Inputs
+from daemon.shards.late import Late
 from daemon.shards.shard import Shard, ShardManifest
 
 AUDITED = 8  # shards whose audit rows are remembered for answers
@@ -40,13 +44,16 @@ class InputsReader:
             audits_after=last,
             until=rules.window,
         )
+        own = [(name, self._registry.part(name)) for name in parts]
         return Inputs(
             pin=pin,
             rules=rules,
             grading=self._engines.of(rules.edition).grading,
-            parts=[(name, self._registry.part(name)) for name in parts],
+            parts=own,
             labels=label_parts,
             said=said,
+            late=late.match(said.labels, self._ledgers(own, rules.window)) if said.labels
+            else Late.none(),
             # of shards before this one: a later one is not there yet, but will be for `verify`
             audited={
                 w: self._audit_labels(w)
@@ -55,6 +62,13 @@ class InputsReader:
             },
             before=self._registry.calibration(last),
         )
+
+    def _ledgers(self, placed: Sequence[tuple[str, Part]], window: int) -> Iterator[Arrays]:
+        """Of the window's parts, one at a time: they may be large."""
+        for _, part in placed:
+            if part.manifest.ledger and part.manifest.window == window:
+                data = self._registry.store.get(part.manifest.ledger)
+                yield ledger.read(data, late.LEDGER_COLUMNS)
 
     def _audit_labels(self, window: int) -> dict[str, str | None]:
         """id -> given label, of the audit rows of an earlier shard; empty if there is none."""
@@ -136,7 +150,10 @@ class Settler:
             return manifest
         theirs = self._registry.manifest(manifest.window)
         engines = {ref.engine for ref in (*manifest.parts, *theirs.parts) if ref.engine}
-        if theirs.rows_digest != manifest.rows_digest and len(engines) < 2:
+        same = (theirs.rows_digest, theirs.calibration) == (
+            manifest.rows_digest, manifest.calibration,
+        )  # fmt: skip
+        if not same and len(engines) < 2:
             raise Fatal(
                 f"two processes made different shards of window {manifest.window}",
                 code=EXIT_BUG,

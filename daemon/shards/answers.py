@@ -29,10 +29,13 @@ def read(
 ) -> Said:
     """Labels of all these parts; audit answers of windows in (audits_after, until] only.
 
-    Of several answers to one id the one with the largest (time, lane, position) counts.
+    Of several labels of one id the one with the largest (time, lane, position) counts. An audit
+    answer that a window before these has brought already was folded there: it may be delivered
+    again (producers are at-least-once), and counts once.
     """
     labels: list[Placed] = []
     audits: list[Placed] = []
+    folded: set[tuple[int, str]] = set()
     refused = 0
     for part in parts:
         rows, manifest = part.rows, part.manifest
@@ -45,6 +48,8 @@ def read(
                 labels.append((place, answer))
             elif fresh:
                 audits.append((place, answer))
+            elif manifest.window <= audits_after:
+                folded.add((answer.shard, answer.id))
     labels.sort(key=lambda placed: placed[0])
     audits.sort(key=lambda placed: placed[0])
     ids = draw.identity(key, "id", [answer.id for _, answer in labels]).tolist()
@@ -53,12 +58,23 @@ def read(
             (high, low): (answer.label, answer.label_source)
             for (high, low), (_, answer) in zip(ids, labels, strict=True)
         },
-        {(a.shard, a.id): a.label for _, a in audits if a.shard is not None},
+        {
+            (a.shard, a.id): a.label
+            for _, a in audits
+            if a.shard is not None and (a.shard, a.id) not in folded
+        },
         refused,
     )
 
 
-def judge(said: Said, audited: Mapping[int, Mapping[str, str | None]], late: int) -> Labelled:
+def judge(
+    said: Said,
+    audited: Mapping[int, Mapping[str, str | None]],
+    *,
+    late: int = 0,
+    outside: int = 0,
+    lost: int = 0,
+) -> Labelled:
     """Compare audit answers with the labels given. `audited`: window -> id -> label of its row.
 
     Only rows that carried a label can be wrong: the others say nothing about label noise.
@@ -73,7 +89,8 @@ def judge(said: Said, audited: Mapping[int, Mapping[str, str | None]], late: int
         wrong += given != truth
     return Labelled(
         late=late,
-        outside_pool=len(said.labels) - late if said.labels else 0,
+        outside_pool=outside,
+        lost=lost,
         refused=said.refused,
         answered=answered,
         wrong=wrong,

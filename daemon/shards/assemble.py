@@ -16,6 +16,7 @@ from daemon.registry.pin import Pin
 from daemon.shards import answers, figures, shard
 from daemon.shards import rows as row_tables
 from daemon.shards.answers import Said
+from daemon.shards.late import Late
 from daemon.shards.merge import Merged, merge
 from daemon.shards.pool import plain_name
 from daemon.shards.shard import PartRef, Shard, ShardManifest
@@ -31,6 +32,7 @@ class Inputs:
     parts: Sequence[tuple[str, Part]]  # of rostered lanes that cover the window, by lane
     labels: Sequence[tuple[str, Part]]  # label parts read for it
     said: Said
+    late: Late  # which of the window's records the labels speak of
     audited: Mapping[int, Mapping[str, str | None]]  # window -> id -> label of its audit row
     before: Calibration
 
@@ -40,8 +42,8 @@ def assemble(inputs: Inputs) -> Shard:
     rules, graded, window = inputs.rules, inputs.grading, inputs.rules.window
     placed = sorted(inputs.parts, key=lambda pair: pair[1].manifest.lane)
     own = [part for _, part in placed if part.manifest.window == window and part.manifest.ledger]
-    merged = merge(own, graded, rules, inputs.said.labels)
-    labelled = answers.judge(inputs.said, inputs.audited, merged.relabelled)
+    merged = merge(own, graded, rules, inputs.late)
+    labelled = answers.judge(inputs.said, inputs.audited, **merged.labels._asdict())
     rows = row_tables.table(merged, rules, graded.names)
     selection, content = shard.digests(rows, window)
     counts = [part.manifest.counts for part in own]

@@ -6,8 +6,9 @@ doubled the noise kept), each text once before both (SCORES: worth more than any
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,11 @@ from daemon.lanes.arms import ARMS, build_arm, build_pool
 from daemon.lanes.part import Part
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
-from daemon.shards.pool import Columns, LateLabels, Pooled, lowest, offer, plain_name, pooled
+from daemon.shards.late import Columns, Late
+from daemon.shards.pool import Pooled, lowest, offer, plain_name, pooled
 from scoring.types import GRID
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -33,6 +37,14 @@ class Taken:
     moved: bool = False  # to review, by the assembler
 
 
+class Labels(NamedTuple):
+    """What late labels did."""
+
+    late: int = 0
+    outside: int = 0
+    lost: int = 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Merged:
     """The outcome of a window."""
@@ -41,11 +53,11 @@ class Merged:
     taken: list[Taken]  # in order of (lane, position)
     taus: dict[str, int]  # group -> log-rank of the selection
     contradictions: int
-    relabelled: int
+    labels: Labels
     rates: dict[str, int]  # arm -> log-rank tau
 
 
-def merge(parts: Sequence[Part], grading: Grading, rules: Rules, late: LateLabels) -> Merged:
+def merge(parts: Sequence[Part], grading: Grading, rules: Rules, late: Late) -> Merged:
     """All lanes' parts of one window into one selection."""
     pool = pooled(parts, grading, rules, late)
     taken, taus, losers = select(pool, rules, rules.policy.capacity_rows)
@@ -55,7 +67,7 @@ def merge(parts: Sequence[Part], grading: Grading, rules: Rules, late: LateLabel
         [taken[order] for order in sorted(taken)],
         {group: tau for group, tau in taus.items() if tau != NEVER},
         len(losers),
-        pool.relabelled,
+        Labels(pool.late, pool.outside, pool.lost),
         rates,
     )
 
@@ -69,24 +81,42 @@ def select(
     offer(final, columns, pool.stay, rules)
     second = lowest(final, [], rules)
     selected = final.items()
-    losers = _contradictions(columns, selected.items, rules)
     rows = selected.items
-    tau1 = [pool.taus.get(pool.groups[row], NEVER) for row in rows]
-    tau2 = [second[columns["group"][row]] for row in rows]
-    first = chances_of([pool.weights[row] for row in rows], tau1)
-    final_chance = chances_of([columns["weight"][row] for row in rows], tau2)
-    # both stages use one draw: 1 - exp(-min(w1 tau1, w2 tau2)); a late label that moves a row
-    # into or out of `(other)` changes its key, so its second draw is another one
-    same = np.array([pool.keys[row] == columns["key_lo"][row] for row in rows], bool)
-    chances = np.where(same, np.minimum(first, final_chance), first * final_chance).tolist()
-    taken = {
-        columns["order"][row]: Taken(row, {"selected": chances[i]}, count, min(tau1[i], tau2[i]))
-        for i, (row, count) in enumerate(zip(rows, selected.multiplicity.tolist(), strict=True))
-        if row not in losers
-    }
+    losers = contradictions((row, standing(columns, row, rules)) for row in rows)
+    chances = _chances(pool, rows, [second[columns["group"][row]] for row in rows])
+    taken = {}
+    for row, count, chance in zip(rows, selected.multiplicity.tolist(), chances, strict=True):
+        one = pool.first[row]
+        # what waited was ranked without its weight: its first tau says nothing of this rank
+        tau = min(second[columns["group"][row]], NEVER if one.waited else one.log_tau)
+        if row not in losers:
+            taken[columns["order"][row]] = Taken(row, {"selected": chance}, count, tau)
     taus = {group: min(pool.taus.get(group, NEVER), second[group]) for group in rules.groups}
     counts = dict(zip(rows, selected.multiplicity.tolist(), strict=True))
     return taken, taus, {row: counts[row] for row in sorted(losers)}
+
+
+def _chances(pool: Pooled, rows: Sequence[int], taus: Sequence[int]) -> list[float]:
+    """Inclusion probabilities of rows of both stages.
+
+    Both use one draw: 1 - exp(-min(w1 tau1, w2 tau2)). A late label that moves a row into or out
+    of `(other)` changes its key, so its second draw is another one.
+    """
+    columns = pool.columns
+    stayed = [pool.first[row] for row in pool.stay]
+    survived = chances_of([one.weight for one in stayed], [one.log_tau for one in stayed])
+    best: dict[tuple[str, int, int], float] = {}
+    for row, chance in zip(pool.stay, survived.tolist(), strict=True):
+        # a late label may make two candidates one: either of them brings the key through
+        key = (columns["group"][row], columns["key_hi"][row], columns["key_lo"][row])
+        best[key] = max(chance, best.get(key, 0.0))
+    final = chances_of([columns["weight"][row] for row in rows], taus).tolist()
+    out = []
+    for row, second in zip(rows, final, strict=True):
+        key = (columns["group"][row], columns["key_hi"][row], columns["key_lo"][row])
+        same = pool.first[row].key_low == columns["key_lo"][row]
+        out.append(min(best[key], second) if same else best[key] * second)
+    return out
 
 
 def chances_of(weights: Sequence[int], taus: Sequence[int]) -> npt.NDArray[np.float64]:
@@ -94,27 +124,37 @@ def chances_of(weights: Sequence[int], taus: Sequence[int]) -> npt.NDArray[np.fl
     return draw.inclusion(np.array(weights, np.int64), np.array(taus, np.int64))
 
 
-def _contradictions(columns: Columns, selected: Sequence[int], rules: Rules) -> set[int]:
+Standing = tuple[int, int, str]  # of labels of one text the smallest is believed
+
+
+def standing(
+    columns: Columns, row: int, rules: Rules
+) -> tuple[tuple[int, int], Standing] | None:
+    """A row's text, and how its label stands; None where a row cannot contradict another."""
+    if rules.policy.identity != "text" or columns["label"][row] is None:
+        return None  # a machine's guess beside a person's label is no contradiction
+    name = plain_name(columns, row, rules.policy.groups.by)
+    mask = rules.mask(rules.index.get(columns["group"][row], 0), name)
+    text = (columns["key_hi"][row], columns["key_lo"][row] ^ mask)
+    # a label that cannot be judged is less plausible than any that can
+    return text, (-columns["plausibility"][row], draw.name_hash(rules.key, name), name)
+
+
+def contradictions(placed: Iterable[tuple[T, tuple[tuple[int, int], Standing] | None]]) -> set[T]:
     """Of one text under several groups only the most plausible stays: not back-filled."""
-    if rules.policy.identity != "text":
-        return set()
-    by, index = rules.policy.groups.by, rules.index
-    best: dict[tuple[int, int], tuple[tuple[int, int, str], int]] = {}
-    losers = set()
-    for row in selected:
-        if columns["label"][row] is None:
-            continue  # a machine's guess beside a person's label is no contradiction
-        name, group = plain_name(columns, row, by), index.get(columns["group"][row], 0)
-        text = (columns["key_hi"][row], columns["key_lo"][row] ^ rules.mask(group, name))
-        # a label that cannot be judged is less plausible than any that can
-        rank = (-columns["plausibility"][row], draw.name_hash(rules.key, name), name)
+    best: dict[tuple[int, int], tuple[Standing, T]] = {}
+    losers: set[T] = set()
+    for one, stands in placed:
+        if stands is None:
+            continue
+        text, rank = stands
         held = best.get(text)
         if held is None or rank < held[0]:
-            best[text] = (rank, row)
+            best[text] = (rank, one)
             if held is not None:
                 losers.add(held[1])
         else:
-            losers.add(row)
+            losers.add(one)
     return losers
 
 

@@ -1,7 +1,8 @@
-"""The global pool of a window: rows of all parts in one bottom-k, late labels applied (law 8).
+"""The candidates of a window: rows of all parts in bottom-ks, late labels applied (law 8).
 
 Sets of rows merge idempotently, counts do not, so parts are merged flat and never merges of
-merges. A label that came late changes what needs it: scores, plausibility, weight, group, rank.
+merges. What the policy refused waits beside the pool: a label that came late changes what needs
+it (scores, plausibility, weight, group, rank), and may bring a row back.
 """
 
 from __future__ import annotations
@@ -14,60 +15,91 @@ import numpy as np
 import numpy.typing as npt
 
 from buffers import draw
-from buffers.base import Reservoir
+from buffers.base import NEVER, Reservoir
 from daemon.lanes.arms import EPOCH, build_pool
 from daemon.lanes.part import Part
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
+from daemon.shards import late as lateness
+from daemon.shards.late import Columns, Late, Resolved
 from scoring import scorer
-from scoring.types import CODES, GRID, UNKNOWN_LABEL, Reason
+from scoring.types import CODES, GRID, Reason
 
+REFUSED = len(CODES)  # by the policy, in the lane; which of its reasons is for the ledger
 LANE_BITS = 48  # an order is lane index << 48 | position
-Columns = dict[str, list[Any]]
-LateLabels = Mapping[tuple[int, int], tuple[str, str]]  # id identity -> (label, source)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class First:
+    """How a candidate came through the first stage: with which weight, under which tau."""
+
+    weight: int
+    log_tau: int
+    key_low: int  # before late labels
+    waited: bool  # refused by the policy at first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pooled:
-    """The pool of a window after late labels."""
+    """The candidates of a window after late labels."""
 
-    columns: Columns  # rows of all parts, with `lane`, `order` and `reason` (0: accepted)
-    stay: list[int]  # pool rows that may be selected
-    suspects: list[int]  # pool rows that a late label made suspect
-    weights: list[int]  # of every row, as the lanes weighed it
+    columns: Columns  # rows of all parts, with `lane`, `order`, `reason` (0: accepted), `changed`
+    first: dict[int, First]  # by row: every candidate
+    stay: list[int]  # candidates that may be selected
+    suspects: list[int]  # candidates that a late label made suspect
     doubts: list[int]  # weight in the review arm, by the plausibility that the lanes saw
-    keys: list[int]  # low word of every row's key, before late labels
-    groups: dict[int, str]  # of pool rows, as the lanes grouped them
     taus: dict[str, int]  # by group: smallest log-rank that lanes or this merge turned away
-    relabelled: int
+    late: int  # labels that spoke for a candidate, or for a row of an arm
+    outside: int  # labels of other records of the window: they change nothing
+    lost: int  # labels of candidates that a more plausible one put aside
 
 
-def pooled(parts: Sequence[Part], grading: Grading, rules: Rules, late: LateLabels) -> Pooled:
-    """Merge the pools of all lanes' parts of one window. Parts sorted by lane."""
+def pooled(parts: Sequence[Part], grading: Grading, rules: Rules, late: Late) -> Pooled:
+    """Merge the candidates of all lanes' parts of one window. Parts sorted by lane."""
     columns = concat(parts)
-    columns["reason"] = [0] * len(columns["order"])
-    pool = build_pool(rules, rules.policy.pool)
-    offer(pool, columns, [r for r, arm in enumerate(columns["arm"]) if arm == "pool"], rules)
-    taus = lowest(pool, [p.manifest.pool_taus for p in parts], rules)
-    weights, keys = list(columns["weight"]), list(columns["key_lo"])
+    count = len(columns["order"])
+    columns["reason"], columns["changed"] = [0] * count, [False] * count
     doubts = [max(1, GRID - max(0, p)) for p in columns["plausibility"]]
-    kept = pool.items()
-    for row, count in zip(kept.items, kept.multiplicity.tolist(), strict=True):
-        columns["multiplicity"][row] = count
-    groups = {row: columns["group"][row] for row in kept.items}
-    changed = relabel(columns, late, grading, rules)
-    suspect = CODES[Reason.SUSPECT]
+    first, taus = _merge(columns, "pool", [p.manifest.pool_taus for p in parts], rules)
+    waiting, _ = _merge(columns, "waiting", [p.manifest.waiting_taus for p in parts], rules)
+    first |= waiting
+    for row, one in first.items():
+        columns["reason"][row] = REFUSED if one.waited else 0
+    resolved = lateness.resolve(columns, late, rules)
+    _relabel(columns, resolved, grading, rules)
+    reasons = columns["reason"]
+    spoken = {
+        i for row, ids in resolved.heard.items()
+        if row in first or columns["arm"][row] not in ("pool", "waiting") for i in ids
+    }  # fmt: skip
     return Pooled(
         columns,
-        [row for row in kept.items if columns["reason"][row] == 0],
-        [row for row in kept.items if columns["reason"][row] == suspect],
-        weights,
+        first,
+        [row for row in first if reasons[row] == 0],
+        [r for r in first if reasons[r] == CODES[Reason.SUSPECT] and columns["changed"][r]],
         doubts,
-        keys,
-        groups,
         taus,
-        len(changed & set(kept.items)),
+        len(spoken),
+        len(late.by_id) - len(spoken),
+        sum(resolved.lost[row] for row in first if row in resolved.lost),
     )
+
+
+def _merge(
+    columns: Columns, arm: str, known: Sequence[Mapping[str, int]], rules: Rules
+) -> tuple[dict[int, First], dict[str, int]]:
+    """The global bottom-k of one arm's rows, multiplicities summed, and taus by group."""
+    reservoir = build_pool(rules, rules.policy.pool)
+    offer(reservoir, columns, [r for r, a in enumerate(columns["arm"]) if a == arm], rules)
+    taus = lowest(reservoir, known, rules)
+    kept, waited = reservoir.items(), arm == "waiting"
+    first = {}
+    for row, count in zip(kept.items, kept.multiplicity.tolist(), strict=True):
+        columns["multiplicity"][row] = count
+        weight = GRID if waited else columns["weight"][row]
+        tau = taus.get(columns["group"][row], NEVER)
+        first[row] = First(weight, tau, columns["key_lo"][row], waited)
+    return first, taus
 
 
 def concat(parts: Sequence[Part]) -> Columns:
@@ -110,28 +142,21 @@ def offer(reservoir: Reservoir, columns: Columns, rows: Sequence[int], rules: Ru
     )
 
 
-def relabel(columns: Columns, late: LateLabels, grading: Grading, rules: Rules) -> set[int]:
-    """Apply late labels to every row of their utterance; returns the rows that changed.
+def _relabel(columns: Columns, resolved: Resolved, grading: Grading, rules: Rules) -> None:
+    """Give rows their late labels.
 
     Scores that need the label, plausibility, weight, group and rank follow, from the stored top
     probabilities: one code path with labels that came in the record.
     """
-    ids = zip(columns["id_hi"], columns["id_lo"], strict=True)
-    rows = [row for row, identity in enumerate(ids) if identity in late]
-    if not rows:
-        return set()
-    classes = {name: i for i, name in enumerate(rules.edition.classes)}
     by, index = rules.policy.groups.by, rules.index
+    # a label that says what the record said changes nothing: recalled scores could by a step
+    rows = [r for r, (label, _) in resolved.labels.items() if label != columns["label"][r]]
     before = [plain_name(columns, row, by) for row in rows]
-    for row in rows:
-        identity = (columns["id_hi"][row], columns["id_lo"][row])
-        columns["label"][row], columns["label_source"][row] = late[identity]
-    labels = [classes.get(columns["label"][row], UNKNOWN_LABEL) for row in rows]
-    tops = [
-        np.stack([np.frombuffer(columns[name][row], np.uint16) for row in rows])
-        for name in ("top_index", "top_share")
-    ]
-    outputs = scorer.recall(tops[0], tops[1], len(classes), np.array(labels, np.int32))
+    for row, (label, source) in resolved.labels.items():
+        columns["label"][row], columns["label_source"][row] = label, source
+    if not rows:
+        return
+    outputs = lateness.recalled(columns, rows, [columns["label"][r] for r in rows], rules)
     scored = scorer.grade(outputs, grading.recallable)
     kept = {f"score_{s}": [columns[f"score_{s}"][r] for r in rows] for s in grading.names}
     for name, values in scored.scores.items():
@@ -143,8 +168,8 @@ def relabel(columns: Columns, late: LateLabels, grading: Grading, rules: Rules) 
         columns["plausibility"][row] = int(scored.plausibility[i])
         columns["reason"][row] = int(weighed.reasons[i])
         columns["weight"][row] = int(weighed.weights[i])
+        columns["changed"][row] = True
         _regroup(columns, row, before[i], rules, index, by)
-    return set(rows)
 
 
 def _regroup(
@@ -164,7 +189,7 @@ def _regroup(
         columns["key_lo"][row] ^= rules.mask(old, before) ^ rules.mask(group, name)
         columns["group"][row] = rules.groups[group]
         # review rows keep the rank that their arm gave them
-        if columns["weight"][row] and columns["arm"][row] == "pool":
+        if columns["weight"][row] and columns["arm"][row] != "review":
             drawn = draw.draw(_ids(columns, [row], "key_hi", "key_lo"), "select", EPOCH, rules.key)
             weight = np.array([columns["weight"][row]], np.int16)
             columns["log_rank"][row] = int(draw.log_rank(drawn, weight)[0])

@@ -41,11 +41,12 @@ def _union(
 ) -> float | None:
     """Chance that any arm takes the row: 1 - prod(1 - p), over the arms that could.
 
-    None where it is not known: of rows that the assembler moved to review, and, where texts are
-    kept once, of rows that the selection did not show (another record may speak for the text).
+    None where it is not known: of rows that the assembler moved to review, of rows that a late
+    label changed and that the selection did not show, and, where texts are kept once, of all that
+    it did not show (another record may speak for the text).
     """
     chances = {**even, **taken.arms}
-    if taken.moved:
+    if taken.moved or (merged.columns["changed"][taken.row] and "selected" not in taken.arms):
         return None
     if even and "selected" not in taken.arms and merged.columns["reason"][taken.row] == 0:
         weight = merged.columns["weight"][taken.row]

@@ -74,8 +74,9 @@ class PartRef(Struct, frozen=True):
 class Labelled(Struct, frozen=True):
     """What the label lanes did to a shard."""
 
-    late: int = 0  # labels applied to candidates
-    outside_pool: int = 0  # labels of records that are no candidates: they change nothing
+    late: int = 0  # labels that came after their record and spoke for a row
+    outside_pool: int = 0  # labels of records whose text is no candidate: they change nothing
+    lost: int = 0  # labels of candidates that contradict a more plausible one
     refused: int = 0  # records of label lanes that are no answers
     answered: int = 0  # audit answers folded here
     wrong: int = 0

@@ -92,12 +92,12 @@ def random_waiting(seed: int, *, lag_less: int = 0, new_partitions: bool = True)
 class _Counted(Gathering):
     """The open window of a lane, of which only the number of records matters."""
 
-    def __init__(self, rules: Any, pool: Any, scores: Any) -> None:
+    def __init__(self, rules: Any, scores: Any) -> None:
         self.rules, self.scores, self.records = rules, (), 0
         self.ledger = cast(Any, self)
 
-    def taus(self) -> tuple[dict[str, int], dict[str, int]]:
-        return {}, {}
+    def taus(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
+        return {}, {}, {}
 
     def rows(self) -> dict[str, list[Any]]:
         return {}
@@ -202,7 +202,6 @@ def light_parts() -> Iterator[None]:
         mock.patch.object(parts, "read_manifest", read),
         mock.patch.object(parts, "seal", lambda part: part),
         mock.patch.object(loops, "Gathering", _Counted),
-        mock.patch.object(loops, "build_pool", return_value=None),
     ):
         yield
 

@@ -84,11 +84,13 @@ def test_refusals_are_counted_where_their_window_is_folded() -> None:
 
 def test_only_rows_that_carried_a_label_can_be_wrong() -> None:
     said = answers.Said({}, {(5, "a"): "x", (5, "b"): "x", (5, "c"): "x", (6, "a"): "x"}, 3)
-    judged = answers.judge(said, {5: {"a": "x", "b": "y", "c": None}}, late=0)
+    judged = answers.judge(said, {5: {"a": "x", "b": "y", "c": None}})
     assert (judged.answered, judged.wrong, judged.unmatched, judged.refused) == (2, 1, 2, 3)
 
 
-def test_labels_of_rows_that_are_no_candidates_are_counted() -> None:
-    said = answers.Said({(0, 1): ("x", "weak"), (0, 2): ("y", "weak")}, {}, 0)
-    judged = answers.judge(said, {}, late=1)
-    assert (judged.late, judged.outside_pool) == (1, 1)
+def test_an_answer_that_is_delivered_again_counts_once() -> None:
+    """Producers are at-least-once: the window of the first delivery has folded it."""
+    first, again = (part(w, (w * 10, "truth"), shard=4) for w in (5, 7))
+    assert read(first, again, after=4, until=5).audits == {(4, "u1"): "truth"}
+    assert read(first, again, after=6, until=7).audits == {}
+    assert read(again, after=6, until=7).audits == {(4, "u1"): "truth"}, "so this can fail"

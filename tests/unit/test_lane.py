@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from daemon.lanes import part as parts
 from daemon.lanes import window as windows
-from daemon.lanes.lane import Labels, Lane, Open, PutPart
+from daemon.lanes.labels import MOST_BYTES, Labels
+from daemon.lanes.lane import Lane, Open, PutPart
 from daemon.lanes.part import PartManifest
 from daemon.lanes.window import NO_TIME, Segment, closable, window_of
 from daemon.ports import Batch, Closing, LaneId
@@ -45,7 +46,7 @@ def feed(
             assert isinstance(effect, PutPart)
             made.append(effect.part.manifest)
         if lane.window != segment.window:
-            lane.begin(segment.window, Labels(100))
+            lane.begin(segment.window, Labels())
         lane.absorb_labels(head, segment)
         at = lane.position
     return made
@@ -143,12 +144,12 @@ def test_a_waiting_lane_asks_again_and_closes_nothing_twice() -> None:
 def test_a_window_opens_only_after_those_before_it_are_covered() -> None:
     standing = lane(3)
     with pytest.raises(AssertionError):
-        standing.begin(5, Labels(100))
+        standing.begin(5, Labels())
 
 
 def test_a_window_does_not_close_while_records_are_on_their_way() -> None:
     standing = lane(5)
-    standing.begin(5, Labels(100))
+    standing.begin(5, Labels())
     standing.take(4, 59)
     with pytest.raises(AssertionError):
         standing.cover(5, "record")
@@ -173,7 +174,7 @@ def feed_from(standing: Lane, times: list[int], first: int) -> list[PartManifest
         segment: Segment = next(standing.cut(batch(times[at : at + 1], at)))
         made += [e.part.manifest for e in standing.turn(segment.window, segment.opens_ms)]  # type: ignore[union-attr]
         if standing.window != segment.window:
-            standing.begin(segment.window, Labels(100))
+            standing.begin(segment.window, Labels())
         standing.absorb_labels(batch(times[at : at + 1], at), segment)
     return made
 
@@ -197,16 +198,20 @@ def test_positions_may_have_gaps() -> None:
     head = batch([51, 52, 65], first=10, step=7)
     segment = next(standing.cut(head))
     standing.turn(segment.window, segment.opens_ms)
-    standing.begin(5, Labels(100))
+    standing.begin(5, Labels())
     standing.absorb_labels(head, segment)
     (effect,) = standing.cover(5, "end")
     assert (effect.part.manifest.end, effect.part.rows["position"]) == (18, [10, 17])
 
 
-def test_what_is_too_large_to_be_an_answer_is_not_kept() -> None:
-    labels = Labels(2)
-    labels.absorb(batch([1, 22, 333]), Segment(0, 0, 3, 0, 1, 333))
-    assert labels.rows["value"] == [b"1", b"22"]
+def test_what_is_too_large_to_be_an_answer_is_counted_and_not_kept() -> None:
+    """An empty value is refused where answers are decoded; a tombstone is no answer at all."""
+    labels = Labels()
+    large = b"x" * (MOST_BYTES + 1)
+    values = [b"1", large, None, large[1:]]
+    labels.absorb(Batch(LANE, np.arange(4), np.arange(4), values), Segment(0, 0, 4, 0, 1, 333))
+    assert labels.rows["value"] == [b"1", b"", large[1:]]
+    assert labels.rows["position"] == [0, 1, 3]
 
 
 def test_the_name_of_a_part_says_window_topic_and_partition_and_nothing_else() -> None:

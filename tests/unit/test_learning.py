@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import statistics
 from typing import Any
 
 import msgspec
 import numpy as np
-import pytest
 
 from buffers import draw
-from daemon.lanes.arms import build_pool
-from daemon.lanes.gather import Gathering
-from daemon.lanes.lane import Lane, PutPart
-from daemon.lanes.part import Part
-from daemon.lanes.window import Segment
 from daemon.learning.rules import NO_HALF, NO_NOISE_RATE
-from daemon.policy import Groups, Kind, Learning, Quarantine
-from daemon.ports import Batch, LaneId, Store
-from daemon.registry.pin import FIRST
+from daemon.policy import Groups, Learning, Quarantine
+from daemon.ports import LaneId, Store
 from daemon.registry.publish import Sample
 from daemon.registry.registry import Registry
-from daemon.running.engines import Engines
-from daemon.shards import merge
-from daemon.shards.pool import pooled
 from daemon.stores.memory import MemoryStore
 from tests.cases import LABELS
-from tests.selection import labelled, lane_split, ledger_rows, run, selected, shard_rows
+from tests.selection import lane_split, ledger_rows, run, selected, shard_rows
 from tests.streams import CLASSES, KEY, PERIOD_MS, Record, publish_table, say, small_policy
 from tests.worlds import shards
 
@@ -140,89 +127,3 @@ def test_an_answer_is_folded_once_and_by_the_window_of_its_own_time() -> None:
         audit_rows = manifest.arms["audit"] if window > 5 else 0
         assert manifest.labelled.answered == audit_rows, "of the shard before it"
         assert manifest.labelled.unmatched == (30 - audit_rows if window > 5 else 0)
-
-
-POPULATION = 120
-
-
-def window_parts(store: Store, key: bytes, values: list[bytes]) -> tuple[list[Part], Any, Any]:
-    """Two lanes' parts of one window, without a store in between."""
-    registry = Registry(store)
-    registry.read_editions()
-    engines = Engines(store, key, threads=1)
-    edition = registry.editions[0]
-    engine = engines.of(edition)
-    rules = engines.rules(5, edition, registry.calibration(FIRST))
-    parts = []
-    for number in (0, 1):
-        lane = Lane(LaneId("u", number), "utterances", "id", period_ms=PERIOD_MS)
-        lane.resume(0, 5, -1)
-        lane.begin(5, Gathering(rules, build_pool(rules, rules.policy.pool), engine.grading.names))
-        mine = values[number::2]
-        times = np.full(len(mine), 5 * PERIOD_MS)
-        batch = Batch(lane.lane, np.arange(len(mine), dtype=np.int64), times, list(mine))
-        lane.take(len(mine), 5 * PERIOD_MS)
-        lane.absorb(engine.prepare(rules, batch, Segment(5, 0, len(mine), 0, 0, 0)))
-        (effect,) = lane.cover(5, "record")
-        assert isinstance(effect, PutPart)
-        parts.append(effect.part)
-    return parts, engine, rules
-
-
-def late_labels(key: bytes) -> dict[tuple[int, int], tuple[str, str]]:
-    """Every second utterance gets another label: another weight and another group."""
-    numbers = range(0, POPULATION, 2)
-    ids = draw.identity(key, "id", [f"u{n}" for n in numbers]).tolist()
-    return {
-        (high, low): (CLASSES[(n // 2) % 4], "annotated")
-        for (high, low), n in zip(ids, numbers, strict=True)
-    }
-
-
-@pytest.fixture(scope="module")
-def estimates() -> tuple[list[float], list[float]]:
-    """Horvitz-Thompson counts of the window under many keys: as published, second stage alone."""
-    policy = small_policy(
-        identity="id", capacity_rows=30, pool_rows=45, select=Kind("weighted", {"score": "el2n"}),
-        groups=Groups(by=("label",), floor_rows=1), quarantine=Quarantine(assumed_rate=0.0),
-    )  # fmt: skip
-    store = MemoryStore()
-    publish_table(Registry(store), policy)
-    values = [say(n, f"say {n}", CLASSES[n % 4]) for n in range(POPULATION)]
-    both, alone = [], []
-    for number in range(160):
-        key = b"key %028d" % number
-        parts, engine, rules = window_parts(store, key, values)
-        pool = pooled(parts, engine.grading, rules, late_labels(key))
-        both.append(total(merge.select(pool, rules, 30)[0]))
-        blind = dataclasses.replace(pool, taus={})
-        alone.append(total(merge.select(blind, rules, 30)[0]))
-    return both, alone
-
-
-def total(taken: dict[int, merge.Taken]) -> float:
-    return sum(1 / one.arms["selected"] for one in taken.values())
-
-
-def z_score(found: list[float]) -> float:
-    error = statistics.stdev(found) / math.sqrt(len(found))
-    return (statistics.mean(found) - POPULATION) / error
-
-
-def test_inclusion_probabilities_of_two_stages_give_unbiased_totals(
-    estimates: tuple[list[float], list[float]],
-) -> None:
-    """One draw for both stages: 1 - exp(-min(w1 tau1, w2 tau2)); within three standard errors."""
-    assert abs(z_score(estimates[0])) < 3
-    assert z_score(estimates[1]) < -3, "the second stage alone is biased, so this can fail"
-
-
-@pytest.mark.parametrize("lanes", [1, 4])
-def test_labels_of_rows_outside_the_pool_change_counts_only(lanes: int) -> None:
-    records = lane_split(labelled(90), lanes)
-    bare = shard_rows(run(records, small_policy(identity="id")))
-    body = {"id": "u100000", "label": "music"}
-    records[LABELS] = [(6 * PERIOD_MS, msgspec.json.encode(body))]
-    store = run(records, small_policy(identity="id"))
-    assert shards(store)[5].labelled.outside_pool == 1
-    assert shard_rows(store) == bare

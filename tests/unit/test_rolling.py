@@ -33,12 +33,14 @@ def policy(half_life: int | None, **changes: Any) -> Policy:
     )  # fmt: skip
 
 
-def stream() -> dict[LaneId, list[Record]]:
+def stream(moody: bool = False) -> dict[LaneId, list[Record]]:
+    """Texts that return window after window, with one label each or with a label by window."""
     records: dict[LaneId, list[Record]] = {LaneId("u", n): [] for n in range(2)}
     for window in WINDOWS:
+        texts = [(window * 7 + n) % 60 for n in range(40)]
         values = [
-            say(window * 100 + n, f"say {(window * 7 + n) % 60}", CLASSES[n * n % 4])
-            for n in range(40)
+            say(window * 100 + n, f"say {t}", CLASSES[(t * t + moody * window) % 4])
+            for n, t in enumerate(texts)
         ]
         for lane, rows in lane_split(values, 2, window).items():
             records[lane] += rows
@@ -87,6 +89,22 @@ def test_a_rolling_shard_is_the_brute_force_selection_of_its_windows(half_life: 
         plain = round(rank * draw.RANK_UNIT)
         found.add((group, str(plain + decay_steps(newest - window, half_life))))
     assert found == brute_force(store, newest, half_life)
+
+
+def test_of_labels_that_contradict_between_windows_the_most_plausible_stays() -> None:
+    wide = msgspec.structs.replace(
+        policy(None, capacity_rows=100), rolling=Rolling(windows=4, capacity_rows=400)
+    )
+    store = run(stream(moody=True), wide)
+    rows = rolled(store, 10).rows
+    assert len(rows["text"]) == len(set(rows["text"])) > 40
+    judged: dict[str, float] = {}
+    for window in range(7, 11):
+        columns, _ = tables.decode(store.get(shards(store)[window].rows_object))
+        for text, value in zip(columns["text"], columns["plausibility"], strict=True):
+            judged[text] = max(value, judged.get(text, 0.0))
+    assert all(p <= judged[t] for t, p in zip(rows["text"], rows["plausibility"], strict=True))
+    assert rows["plausibility"] == [judged[text] for text in rows["text"]]
 
 
 def test_decay_is_a_constant_per_window() -> None:

@@ -1,0 +1,116 @@
+"""Labels that came after their record: which candidates they speak for, and what they change.
+
+A candidate row stands for every record of its key, so a label counts whichever of them it was
+given to: the ledgers tell whose record an id was. Of labels that disagree about one text, the
+most plausible under the pinned checkpoint is taken, as among labels that came in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from buffers import draw
+from daemon.lanes.ledger import Arrays
+from daemon.learning.rules import Rules
+from scoring import scorer
+from scoring.types import NO_LABEL, UNKNOWN_LABEL, Outputs
+
+Id = tuple[int, int]
+Given = tuple[str, str]  # label, source
+Whose = tuple[int, int, int, int]  # group, key high, key low, class of the record's own label
+Columns = dict[str, list[Any]]
+LEDGER_COLUMNS = ("key_hi", "key_lo", "id_hi", "id_lo", "group", "label")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Late:
+    """Late labels of one window's records."""
+
+    by_id: Mapping[Id, Given]  # of ids that the window's ledgers know
+    by_key: Mapping[Whose, tuple[Id, ...]]  # whose records they are
+
+    @staticmethod
+    def none() -> Late:
+        return Late({}, {})
+
+
+def match(labels: Mapping[Id, Given], ledgers: Iterable[Arrays]) -> Late:
+    """Find the records that labels speak of. Ledgers need LEDGER_COLUMNS."""
+    wanted = np.array([high for high, _ in labels], np.uint64)
+    by_id: dict[Id, Given] = {}
+    by_key: dict[Whose, dict[Id, None]] = {}
+    for columns in ledgers:
+        for row in np.flatnonzero(np.isin(columns["id_hi"], wanted)).tolist():
+            identity = (int(columns["id_hi"][row]), int(columns["id_lo"][row]))
+            if identity not in labels or identity == (0, 0):  # zeros: decode refused the record
+                continue
+            by_id[identity] = labels[identity]
+            whose = tuple(int(columns[c][row]) for c in ("group", "key_hi", "key_lo", "label"))
+            by_key.setdefault((whose[0], whose[1], whose[2], whose[3]), {})[identity] = None
+    return Late(by_id, {whose: tuple(sorted(ids)) for whose, ids in by_key.items()})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resolved:
+    """Which rows get which label."""
+
+    labels: dict[int, Given]  # by row
+    heard: dict[int, tuple[Id, ...]]  # by row: the late labels that spoke for it
+    lost: dict[int, int]  # by row: other labels of the same text, less plausible
+
+
+def resolve(columns: Columns, late: Late, rules: Rules) -> Resolved:
+    """One label for every row that late labels speak of: by id in the arms that draw by id."""
+    classes = {name: i for i, name in enumerate(rules.edition.classes)}
+    index = rules.index
+    out = Resolved({}, {}, {})
+    if not late.by_id:
+        return out
+    for row, arm in enumerate(columns["arm"]):
+        identity = (columns["id_hi"][row], columns["id_lo"][row])
+        if arm in ("audit", "random"):
+            ids: tuple[Id, ...] = (identity,) if identity in late.by_id else ()
+        else:
+            own = columns["label"][row]
+            label = NO_LABEL if own is None else classes.get(own, UNKNOWN_LABEL)
+            group = index.get(columns["group"][row], 0)
+            key = (columns["key_hi"][row], columns["key_lo"][row])
+            ids = late.by_key.get((group, *key, label), ())
+        if not ids:
+            continue
+        # an annotator's word goes before a weak signal's where both say the same
+        given = dict(sorted({late.by_id[i] for i in ids}, reverse=True))
+        own = columns["label"][row]
+        if own is not None and identity not in ids:
+            given.setdefault(own, columns["label_source"][row])
+        names = sorted(given)
+        best = names[0] if len(names) == 1 else _most_plausible(columns, row, names, rules)
+        out.labels[row] = (best, given[best])
+        out.heard[row], out.lost[row] = ids, len(names) - 1
+    return out
+
+
+def _most_plausible(columns: Columns, row: int, names: Sequence[str], rules: Rules) -> str:
+    graded = scorer.grade(recalled(columns, [row] * len(names), names, rules), ())
+    standing = sorted(
+        (-step, draw.name_hash(rules.key, name), name)
+        for step, name in zip(graded.plausibility.tolist(), names, strict=True)
+    )
+    return standing[0][2]
+
+
+def recalled(
+    columns: Columns, rows: Sequence[int], labels: Sequence[str], rules: Rules
+) -> Outputs:
+    """The model's outputs of kept rows, with these labels, from their stored probabilities."""
+    classes = {name: i for i, name in enumerate(rules.edition.classes)}
+    tops = [
+        np.stack([np.frombuffer(columns[name][row], np.uint16) for row in rows])
+        for name in ("top_index", "top_share")
+    ]
+    known = np.array([classes.get(label, UNKNOWN_LABEL) for label in labels], np.int32)
+    return scorer.recall(tops[0], tops[1], len(classes), known)
