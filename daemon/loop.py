@@ -134,7 +134,7 @@ class Loop:
         return True
 
     def _open(self, lane: Lane, effect: Open) -> bool:
-        passed = self.pinning.passed(lane.lane, effect.window)
+        passed = self.pinning.passed(effect.window)
         opened = self.pinning.open(effect.window) if passed is None else None
         if opened is not None and lane.lane not in opened[0].lanes:
             passed = effect.window

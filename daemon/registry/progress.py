@@ -30,23 +30,33 @@ class Progress:
 
     def __init__(self, genesis: Genesis) -> None:
         self.genesis = genesis
-        self.pins: dict[int, Pin] = {}
+        self.pins: dict[int, Pin] = {}  # but for gaps
+        self.pinned = genesis.first_window - 1  # the last window that pins cover, gaps too
         self.shards: list[int] = []  # ascending
         self.seen: set[LaneId] = {
             entry.lane for entry in genesis.lanes if entry.kind == "utterances"
         }
-        self.label_lanes = tuple(e.lane for e in genesis.lanes if e.kind == "labels")
+        self.label_lanes = {e.lane for e in genesis.lanes if e.kind == "labels"}
         self.newest: dict[LaneId, Covered] = {}
         self._records: dict[int, int] = {}  # window -> records in parts, while it has no shard
         self._parts: dict[LaneId, dict[int, Covered]] = {}  # not yet settled
 
     def lanes(self) -> tuple[LaneId, ...]:
         """Every lane whose parts matter."""
-        return tuple(sorted(self.seen | set(self.label_lanes)))
+        return tuple(sorted(self.seen | self.label_lanes))
+
+    def saw(self, lane: LaneId) -> None:
+        """A partition that the genesis does not know; a topic holds lanes of one kind."""
+        labels = {e.topic for e in self.genesis.lanes if e.kind == "labels"}
+        (self.label_lanes if lane.topic in labels else self.seen).add(lane)
 
     def pin(self, pin: Pin) -> None:
-        self.pins[pin.window] = pin
-        self.seen.update(pin.lanes)
+        """Pins arrive in order."""
+        self.pinned = max(self.pinned, pin.through)
+        if pin.gap_through is None:
+            self.pins[pin.window] = pin
+            self.seen.update(pin.lanes)
+            self.label_lanes.update(pin.label_lanes)
 
     def shard(self, window: int) -> None:
         if not self.shards or window > self.shards[-1]:
@@ -69,12 +79,10 @@ class Progress:
         newest = self.newest.get(lane)
         return newest.through if newest else self.genesis.first_window - 1
 
-    def part_window(self, lane: LaneId, window: int) -> int | None:
-        """The name of the part that covers a window that is not settled yet."""
-        for covered in self._parts.get(lane, {}).values():
-            if covered.window <= window <= covered.through:
-                return covered.window
-        return None
+    def part_windows(self, lane: LaneId, first: int, last: int) -> list[int]:
+        """Names of the parts that cover windows [first, last], as far as they are not settled."""
+        parts = self._parts.get(lane, {}).values()
+        return [c.window for c in parts if c.window <= last and c.through >= first]
 
     def roster(self) -> tuple[LaneId, ...]:
         """Of the newest pin: every window without a pin has at least these."""
@@ -88,8 +96,8 @@ class Progress:
         In the first window whose pin names it, else behind the newest pin (law 4): so a crash
         before its first part changes nothing.
         """
-        naming = [w for w, pin in self.pins.items() if lane in pin.lanes]
-        return min(naming) if naming else max(self.pins, default=-1) + 1
+        naming = [w for w, pin in self.pins.items() if lane in (*pin.lanes, *pin.label_lanes)]
+        return min(naming, default=self.pinned + 1)
 
     def covered(self, lanes: tuple[LaneId, ...], window: int) -> bool:
         return all(self.through(lane) >= window for lane in lanes)
@@ -102,7 +110,8 @@ class Progress:
                 return None
             if not self._records.get(window):
                 continue  # nobody had a record: no shard, the calibration is the one before
-            if not self.covered(self.label_lanes, window + self.genesis.label_wait):
+            labels = self.pins[window].label_lanes
+            if not self.covered(labels, window + self.genesis.label_wait):
                 return None
             return window
         return None
@@ -119,8 +128,8 @@ class Progress:
             # each by its own roster: a lane that came later never had the windows before it
             if self._records.get(pinned) or not self.covered(self.pins[pinned].lanes, pinned):
                 return False
-        # pins ascend, so an unpinned window before the newest stays unpinned: nobody has records
-        return window <= max(self.pins, default=-1) or self.covered(self.roster(), window)
+        # pins leave no window out: what lies in a gap was passed by all without a record
+        return window <= self.pinned or self.covered(self.roster(), window)
 
     def calibration_for(self, window: int) -> int | None:
         """The calibration of `window - lag` as the shard that carries it; None: wait for it.

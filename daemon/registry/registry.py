@@ -34,7 +34,7 @@ class Registry:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.editions: dict[int, Edition] = {}
-        self.genesis: Genesis | None = self._read(geneses.NAME, Genesis)
+        self.genesis = self._read(geneses.NAME, Genesis)
         self.progress: Progress | None = None
         self._last_part: dict[LaneId, str] = {}
         self._last_pin = self._last_shard = ""
@@ -107,13 +107,17 @@ class Registry:
     def _look_for_lanes(self) -> None:
         """New partitions whose parts others have put: they are evidence like any others."""
         assert self.progress is not None
-        highest: dict[str, int] = {}
-        for lane in self.progress.seen:
-            highest[lane.topic] = max(lane.partition, highest.get(lane.topic, 0))
-        for topic, partition in highest.items():
-            last = parts.prefix(LaneId(topic, partition))
-            for name in self.store.list(f"{parts.PREFIX}{topic}/", f"{last}~"):
-                self.progress.seen.add(LaneId(topic, int(name.split("/")[2])))
+        known: dict[str, set[int]] = {}
+        for lane in self.progress.lanes():
+            known.setdefault(lane.topic, set()).add(lane.partition)
+        for topic, partitions in known.items():
+            highest = LaneId(topic, max(partitions))
+            # partitions are numbered from 0: some may be new between those that are known
+            for lane in (LaneId(topic, p) for p in range(highest.partition)):
+                if lane.partition not in partitions and any(self.store.list(parts.prefix(lane))):
+                    self.progress.saw(lane)
+            for name in self.store.list(f"{parts.PREFIX}{topic}/", f"{parts.prefix(highest)}~"):
+                self.progress.saw(LaneId(topic, int(name.split("/")[2])))
 
     def read_editions(self) -> bool:
         """See newly published editions."""

@@ -25,7 +25,7 @@ def skip(registry: Registry, lane: LaneId, window: int) -> PartManifest:
         )
     progress = registry.start()
     newest = progress.newest.get(lane)
-    known = [genesis.first_window, *progress.pins, *(c.through for c in progress.newest.values())]
+    known = [genesis.first_window, progress.pinned, *(c.through for c in progress.newest.values())]
     times = [window_of(c.time_ms, genesis.period_ms) for c in progress.newest.values()]
     if window > max(known + times):
         raise Fatal(

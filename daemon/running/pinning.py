@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from daemon.learning.rules import Rules
-from daemon.ports import LaneId, Missing
+from daemon.ports import Missing
 from daemon.registry import edition as editions
 from daemon.registry import pin as pins
-from daemon.registry.pin import Pin
+from daemon.registry.pin import FIRST, Pin
+from daemon.registry.progress import Progress
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 
@@ -34,20 +35,19 @@ class Pinning:
                 del self._rules[min(self._rules)]
         return self._rules[window]
 
-    def passed(self, lane: LaneId, window: int) -> int | None:
-        """The last window that a lane covers empty, because everybody else has passed `window`.
+    def passed(self, window: int) -> int | None:
+        """The last window that a lane covers empty where `window` lies in a gap; None elsewhere.
 
-        Only a lane that no roster names: the others wait for the rest. Pins ascend: one behind
-        the newest would be void, and what is put there nobody would merge. So the lane's records
-        are late in the first window that is still to come.
+        Every lane that had a roster's name then has passed the gap. A partition that was seen
+        later may hold records of it: nothing is decided there, so they are late in the first
+        window behind it.
         """
         progress = self._registry.progress
         assert progress is not None
-        if lane in progress.roster():
-            return None  # the others wait for it
-        self._registry.refresh()
+        if window in progress.pins or window > progress.pinned:
+            return None
         later = [w for w in progress.pins if w > window]
-        return min(later) - 1 if later and window not in progress.pins else None
+        return min(later, default=progress.pinned + 1) - 1
 
     @property
     def _lag(self) -> int:
@@ -55,22 +55,38 @@ class Pinning:
         return self._registry.genesis.lag
 
     def pin(self, window: int) -> Pin | None:
-        """Find or create the pin of a window, after the missing ones before it."""
-        genesis, progress = self._registry.genesis, self._registry.progress
-        assert genesis is not None and progress is not None
-        if window in progress.pins:
-            self._registry.read_editions()
-            return progress.pins[window]
-        if progress.calibration_for(window) is None:
-            return None
-        self._registry.read_editions()
-        for missing in pins.wanted(genesis, set(progress.pins), window):
-            calibration = progress.calibration_for(missing)
-            edition = editions.effective(list(self._registry.editions.values()), missing)
-            if calibration is None or edition is None:
+        """Find or create the pin of a window, after all that are missing before it.
+
+        Every process creates them in order under the same names, so the first object settles each
+        of them, and nobody pins what another one has passed. None: what it needs is not there yet,
+        or the window lies in a gap.
+        """
+        progress = self._registry.progress
+        assert progress is not None
+        while progress.pinned < window:
+            # asked again for each: somebody else's pin may have brought a lane that is behind
+            if progress.calibration_for(window) is None:
                 return None
-            before = [w for w in progress.pins if w < missing]
-            predecessor = progress.pins[max(before)] if before else None
-            roster = pins.roster(genesis, predecessor, progress.seen)
-            self._registry.create_pin(Pin(missing, edition.number, calibration, roster))
-        return progress.pins[window]
+            self._registry.read_editions()
+            made = self._next(progress, progress.pinned + 1, window - self._lag)
+            if made is None:
+                return None
+            self._registry.create_pin(made)
+        self._registry.read_editions()
+        return progress.pins.get(window)
+
+    def _next(self, progress: Progress, window: int, settled: int) -> Pin | None:
+        """The pin of the first window without one; a gap where it is settled."""
+        newest = max(progress.pins, default=None)
+        before = progress.pins[newest] if newest is not None else None
+        named = progress.roster()
+        labels = before.label_lanes if before else ()
+        if window <= settled:
+            roster, heard = pins.roster(named, ()), pins.roster(labels, ())
+            return Pin(window, pins.NOBODY, FIRST, roster, heard, gap_through=settled)
+        calibration = progress.calibration_for(window)
+        edition = editions.effective(list(self._registry.editions.values()), window)
+        if calibration is None or edition is None:
+            return None
+        roster, heard = pins.roster(named, progress.seen), pins.roster(labels, progress.label_lanes)
+        return Pin(window, edition.number, calibration, roster, heard)

@@ -120,26 +120,23 @@ class Settler:
         pin, rules = opened
         last = max((w for w in progress.shards if w < window), default=FIRST)
         first_label = max(genesis.first_window, min(last + 1, window - genesis.lag))
-        labels = range(first_label, window + genesis.label_wait + 1)
         return self.reader.read(
             pin,
             rules,
-            parts=self._names(pin.lanes, range(window, window + 1)),
-            labels=self._names(progress.label_lanes, labels),
+            parts=self._names(pin.lanes, window, window),
+            labels=self._names(pin.label_lanes, first_label, window + genesis.label_wait),
             last=last,
         )
 
-    def _names(self, lanes: tuple[LaneId, ...], windows: range) -> list[str]:
+    def _names(self, lanes: tuple[LaneId, ...], first: int, last: int) -> list[str]:
         """Each part of these lanes that covers one of the windows, once."""
         progress = self._registry.progress
         assert progress is not None
-        names = {
-            parts.name(lane, first): None
+        return [
+            parts.name(lane, window)
             for lane in lanes
-            for window in windows
-            if (first := progress.part_window(lane, window)) is not None
-        }
-        return list(names)
+            for window in progress.part_windows(lane, first, last)
+        ]
 
     def _publish(self, made: Shard) -> ShardManifest:
         """Rows first, the manifest last: whoever sees it may read what it names."""

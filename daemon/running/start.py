@@ -111,9 +111,9 @@ def stand(
         else:
             entry = genesis.entry(info.lane)
             lowest = genesis.first_window
-            if entry is None and info.kind == "utterances":
+            if entry is None:
                 lowest = max(lowest, progress.first_of(info.lane))
-                progress.seen.add(info.lane)
+                progress.saw(info.lane)
             closings = source.closings(info.lane)
             if closings:
                 lowest = closings[0].window  # a recorded run says where the lane began

@@ -11,7 +11,7 @@ from daemon.ports import LaneId
 from daemon.registry import bundle
 from daemon.registry.pin import Pin
 from daemon.stores.memory import MemoryStore
-from tests.cases import Case, Edition, Schedule
+from tests.cases import LABELS, Case, Edition, Schedule
 from tests.simulation.waiting import Waiting, light_parts, one_lane, random_waiting, run
 from tests.streams import PERIOD_MS, say, small_policy
 from tests.worlds import Stepper, outcome, publish_all, shards, world_of
@@ -98,6 +98,41 @@ def finish(process: Stepper) -> None:
     """To the end of the recording, if it ever comes."""
     assert any(process.ended() for _ in range(400)), "nobody moves, and it is not the end"
     process.close()
+
+
+MORE = LaneId("labels", 1)
+
+
+def answered() -> Case:
+    """Utterances without labels in windows 5 to 14, and their labels in the window after each;
+    from window 9 on every other label is in a partition that is seen later."""
+    records: dict[LaneId, list[tuple[int, bytes | None]]] = {OLD: [], LABELS: [], MORE: []}
+    for window in range(5, 15):
+        for at in range(6):
+            number = window * 10 + at
+            said = {"id": f"u{number}", "label": "music"}
+            records[OLD].append((window * PERIOD_MS + at, say(number, f"say {number}")))
+            lane = MORE if at % 2 and window >= 9 else LABELS
+            records[lane].append(((window + 1) * PERIOD_MS + at, msgspec.json.encode(said)))
+    kinds = {OLD: "utterances", LABELS: "labels", MORE: "labels"}
+    stream = Stream(period_ms=PERIOD_MS, grace=1, label_wait=1, lag=4)
+    return Case(records, kinds, stream, (Edition(small_policy()),))
+
+
+@pytest.mark.parametrize("answers", [4, 12, 24])
+def test_labels_of_a_partition_that_appears_are_heard(answers: int) -> None:
+    """They were read by nobody: label lanes were those of the genesis for ever."""
+    case, store = answered(), MemoryStore()
+    publish_all(case, store)
+    process = Stepper(world_of(case, store), case, SLOWLY, appear={MORE: answers})
+    finish(process)
+    pins = [msgspec.json.decode(store.get(name), type=Pin) for name in store.list("pins/")]
+    naming = [pin.window for pin in pins if MORE in pin.label_lanes]
+    assert naming and naming == list(range(naming[0], 15)), "from one pin on, in all"
+    late = {window: m.labelled.late for window, m in shards(store).items()}
+    for window in range(naming[0], 15):
+        assert late[window] == 6, f"of window {window}"
+    assert any(list(store.list("parts/labels/00001/")))
 
 
 def first_window_with_new(store: MemoryStore) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from daemon.policy import Policy
@@ -33,14 +34,15 @@ def covered(lane: LaneId, window: int, through: int, records: int, time_ms: int 
     return Covered(lane, window, through, 0, records, time_ms, records)
 
 
-def pin(window: int, *lanes: LaneId, calibration: int = FIRST) -> Pin:
-    return Pin(window, 0, calibration, tuple((x.topic, x.partition) for x in lanes or (A, B)))
+def pin(window: int, *lanes: LaneId, calibration: int = FIRST, labels: bool = False) -> Pin:
+    roster = tuple((x.topic, x.partition) for x in lanes or (A, B))
+    return Pin(window, 0, calibration, roster, (("l", 0),) if labels else ())
 
 
 def test_a_shard_waits_for_every_rostered_lane_and_for_the_labels() -> None:
     progress = Progress(genesis())
     assert progress.next_shard() is None
-    progress.pin(pin(5))
+    progress.pin(pin(5, labels=True))
     progress.cover(covered(A, 5, 5, 3))
     assert progress.next_shard() is None, "lane B has no part"
     progress.cover(covered(B, 5, 8, 0))
@@ -105,8 +107,8 @@ def test_parts_that_come_twice_or_late_change_nothing() -> None:
     progress.cover(covered(A, 5, 9, 0))
     progress.cover(covered(A, 5, 5, 4))
     assert progress.through(A) == 9
-    assert progress.part_window(A, 7) == 5
-    assert progress.part_window(A, 10) is None
+    assert progress.part_windows(A, 7, 7) == progress.part_windows(A, 3, 20) == [5]
+    assert progress.part_windows(A, 10, 20) == progress.part_windows(A, 1, 4) == []
     assert progress.through(B) == 4, "before the first window of the genesis"
 
 
@@ -124,19 +126,10 @@ def test_old_windows_are_forgotten() -> None:
     assert progress.calibration_for(400) == 396
 
 
-def test_the_windows_before_one_are_pinned_first() -> None:
-    known = genesis()
-    assert pins.wanted(known, set(), 5) == [5]
-    assert pins.wanted(known, {5}, 6) == [6]
-    assert pins.wanted(known, {5, 6}, 60) == [57, 58, 59, 60], "lag - 1 of them, and it"
-    assert pins.wanted(known, {5, 58}, 60) == [57, 59, 60]
-
-
 def test_a_roster_never_shrinks() -> None:
-    known = genesis()
-    assert pins.roster(known, None, ()) == (("u", 0), ("u", 1))
-    assert pins.roster(known, pin(5, A, B, NEW), ()) == (("u", 0), ("u", 1), ("u", 7))
-    assert pins.roster(known, pin(5), {NEW}) == (("u", 0), ("u", 1), ("u", 7))
+    assert pins.roster((B, A), ()) == (("u", 0), ("u", 1))
+    assert pins.roster((A, B, NEW), ()) == (("u", 0), ("u", 1), ("u", 7))
+    assert pins.roster((A,), {NEW, B}) == (("u", 0), ("u", 1), ("u", 7))
 
 
 def edition(number: int, first_window: int) -> Edition:
@@ -195,6 +188,64 @@ def test_a_pin_holds_edition_calibration_and_roster_and_is_made_once() -> None:
     assert rules.made == [(6, 0, FIRST), (7, 1, FIRST)], "rules are resolved once a window"
 
 
+def passed(registry: Registry, lanes: tuple[LaneId, ...], through: int) -> None:
+    """These lanes have covered all windows up to this one without a record."""
+    assert registry.progress is not None
+    for lane in lanes:
+        first = registry.progress.through(lane) + 1
+        registry.progress.cover(covered(lane, first, through, 0))
+
+
+def test_a_run_of_windows_that_all_have_passed_is_one_pin() -> None:
+    """Pins leave no window out, and cost nothing while nobody speaks."""
+    pinned, registry, _ = pinning()
+    assert pinned.open(6) is not None
+    passed(registry, (A, B), 99)
+    opened = pinned.open(60)
+    assert opened is not None and opened[0].window == 60
+    names = [int(n[5:17]) for n in registry.store.list("pins/")]
+    assert names == [5, 6, 7, 57, 58, 59, 60]
+    gap = msgspec.json.decode(registry.store.get(pins.name(7)), type=Pin)
+    assert (gap.window, gap.through, gap.edition) == (7, 60 - LAG, pins.NOBODY)
+    assert gap.lanes == (A, B), "the predecessor's: a gap names nobody new"
+
+
+def test_nobody_pins_a_window_that_another_process_has_passed() -> None:
+    """Its records would be lost: shards come in order, and the one behind was made already.
+
+    Both ask for the first window without a pin, so the store settles who was first: either the
+    others see the pin and wait for the lane that it names, or the lane passes the gap.
+    """
+    pinned, registry, _ = pinning()
+    slow = Registry(registry.store)
+    slow.start()
+    slow.read_editions()
+    assert slow.progress is not None
+    slow.progress.saw(NEW)
+    behind = Pinning(slow, cast(Any, Rules()))
+    assert pinned.open(6) is not None
+    passed(registry, (A, B), 99)
+    assert pinned.open(60) is not None
+    assert behind.pin(8) is None, "it has not looked since, and finds the gap by its name"
+    assert behind.passed(8) == 60 - LAG
+    assert behind.passed(57) is None
+
+
+def test_a_lane_that_is_behind_and_first_is_waited_for() -> None:
+    pinned, registry, _ = pinning()
+    assert pinned.open(6) is not None
+    slow = Registry(registry.store)
+    slow.start()
+    slow.read_editions()
+    assert slow.progress is not None
+    slow.progress.saw(NEW)
+    assert Pinning(slow, cast(Any, Rules())).pin(7) is not None
+    passed(registry, (A, B), 99)
+    assert pinned.open(60) is None, "the first window without a pin has one now, and names NEW"
+    passed(registry, (NEW,), 99)
+    assert pinned.open(60) is not None
+
+
 def test_a_window_that_is_not_learnt_enough_is_not_pinned() -> None:
     pinned, registry, _ = pinning()
     assert pinned.open(5 + LAG) is None
@@ -206,6 +257,8 @@ def test_a_recorded_pin_waits_for_the_calibration_that_it_names() -> None:
     pinned, registry, _ = pinning()
     registry.create_pin(Pin(20, 0, 17, (("u", 0),)))
     assert pinned.open(20) is None
+    registry.create_pin(Pin(21, 0, FIRST, (("u", 0),)))
+    assert pinned.open(21) is not None
 
 
 def test_a_store_whose_topic_was_made_anew_is_refused() -> None:
