@@ -12,7 +12,7 @@ from daemon.lanes.gather import Gathering
 from daemon.lanes.labels import Labels
 from daemon.lanes.lane import Lane, Open, PutPart
 from daemon.lanes.window import Segment
-from daemon.ports import Batch, Clock, LaneId, Retry, Source
+from daemon.ports import Batch, CannotRun, Clock, LaneId, Retry, Source
 from daemon.registry.registry import Registry
 from daemon.running import facts
 from daemon.running.ending import Ending
@@ -46,6 +46,7 @@ class Loop:
         self.intake = Intake(source, 2 * process.poll_records)
         self.lanes: dict[LaneId, Lane] = {}
         self.stopping = False
+        self._told: CannotRun | None = None
         self._pipeline = Pipeline(engines, process.read_ahead, self._absorbed)
         self._standing = Standing(
             source, registry, self.intake, self.lanes, self._pipeline, clock, listener
@@ -68,6 +69,7 @@ class Loop:
                     if not self._turn_once(ending):
                         if ending.complete():
                             return True
+                        self._refused()
                         self.clock.sleep(IDLE_SECONDS)
                 except Retry as error:
                     self._standing.failed(error)
@@ -83,6 +85,17 @@ class Loop:
         self._standing.stand_due()
         moved = self.step() or self._perform_all(ending.effects())
         return self._settle() or moved or self.registry.refresh()
+
+    def _refused(self) -> None:
+        """Say once what cannot run here (law 4); a recording has nobody else to wait for."""
+        refused = self.pinning.refused
+        if refused is None or refused is self._told:
+            return
+        if all(self.source.finished(lane) for lane in self.lanes):
+            raise refused
+        if str(refused) != str(self._told):
+            self.tell("cannot_run", {"reason": str(refused)})
+        self._told = refused
 
     def step(self) -> bool:
         """Poll, and move every lane that can move. True if anything moved."""

@@ -9,8 +9,8 @@ Errors are named by what the caller does:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -31,6 +31,10 @@ class Fatal(Exception):
     def __init__(self, message: str, *, code: int, hint: str = "") -> None:
         super().__init__(f"{message}. {hint}" if hint else message)
         self.code = code
+
+
+class CannotRun(Fatal):
+    """An edition that this image or machine cannot run: its lanes wait for another replica."""
 
 
 class Missing(KeyError):
@@ -66,13 +70,29 @@ class Batch:
     values: list[bytes | None]
 
 
+class Hole(NamedTuple):
+    """Positions [first, end) of a lane whose records nobody can read any more."""
+
+    lane: LaneId
+    first: int
+    end: int
+    cause: str  # "retention": deleted before they were read | "corrupt": wrong checksum
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Polled:
-    """One answer of a source. A batch of a lane in `lost` never follows in the same answer."""
+    """One answer of a source. A batch of a lane in `lost` never follows in the same answer.
+
+    `holes` lie before the batches of their lane. `positions`: where lanes stand after this answer,
+    for those that stand beyond their last record (a log also holds what is no record: markers of
+    transactions, what was aborted or compacted).
+    """
 
     batches: tuple[Batch, ...]
     gained: tuple[LaneId, ...] = ()
     lost: tuple[LaneId, ...] = ()
+    holes: tuple[Hole, ...] = ()
+    positions: Mapping[LaneId, int] = field(default_factory=dict)
 
 
 class Closing(NamedTuple):

@@ -85,6 +85,14 @@ def _fold(before: Mapping[Any, int], new: Mapping[Any, int], memory: int) -> dic
     return folded
 
 
+def _largest(counts: dict[str, int], most: int) -> dict[str, int]:
+    """The names with the largest counts: what a hostile stream makes up cannot grow for ever."""
+    if len(counts) <= most:
+        return counts
+    kept = sorted(counts, key=lambda name: (-counts[name], name))[:most]
+    return {name: counts[name] for name in sorted(kept)}
+
+
 def publish_half(checkpoint: str, counts: Counts) -> Half:
     """The half that is published with a checkpoint, from a reference sample scored by it."""
     return Half(
@@ -101,12 +109,13 @@ def fold(
     parts: Iterable[Counts],
     answers: tuple[int, int],
     learning: Learning,
+    most_names: int,
 ) -> Calibration:
     """Calibration of `window` = fold(the one before, parts of the window, audit answers).
 
     `published` is the half that came with the window's checkpoint: its first shard folds onto it.
     `answers` = (answered, wrong) of the label windows since the shard before. Order of the parts
-    does not matter: only sums enter.
+    does not matter: only sums enter. `most_names`: of groups, the largest are remembered.
     """
     parts, memory = list(parts), learning.memory_windows
     checkpoint = published.checkpoint
@@ -129,7 +138,7 @@ def fold(
         for name, count in part.groups.items():
             groups[name] = groups.get(name, 0) + count
     traffic = Traffic(
-        _fold(before.traffic.groups, groups, memory),
+        _largest(_fold(before.traffic.groups, groups, memory), most_names),
         before.traffic.answered * (memory - 1) // memory + answers[0] * SCALE,
         before.traffic.wrong * (memory - 1) // memory + answers[1] * SCALE,
     )

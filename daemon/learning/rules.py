@@ -83,7 +83,7 @@ def group_names(
     A constant of the window (law 2): a name that appears in its records only is `other`.
     """
     known = set(classes) | {n for n, c in counts.items() if c >= groups.support * SCALE}
-    known.discard(OTHER)
+    known -= {OTHER, ""}  # "": what has none of the policy's sources
     ordered = sorted(known, key=lambda n: (-counts.get(n, 0), draw.name_hash(key, n), n))
     return (OTHER, *sorted(ordered[: groups.limit]))
 

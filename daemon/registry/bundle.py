@@ -7,16 +7,26 @@ its own, and says so.
 from __future__ import annotations
 
 from daemon.lanes import part as parts
-from daemon.ports import Closing, LaneId, Store
+from daemon.ports import EXIT_STATE, Closing, Fatal, LaneId, Store
 
 DECIDED = ("genesis.json", "editions/", "checkpoints/", "keys/", "pins/")
 
 
 def copy_decisions(origin: Store, target: Store) -> int:
-    """Create in `target` what decided the run of `origin`; returns how many were new."""
-    return sum(
-        target.create(name, origin.get(name)) for prefix in DECIDED for name in origin.list(prefix)
-    )
+    """Create in `target` what decided the run of `origin`; returns how many were new.
+
+    Raises Fatal, before anything is created, where `target` was decided otherwise.
+    """
+    names = [name for prefix in DECIDED for name in origin.list(prefix)]
+    there = {name for prefix in DECIDED for name in target.list(prefix)}
+    for name in names:
+        if name in there and target.get(name) != origin.get(name):
+            raise Fatal(
+                f"the store has decisions of its own ({name}), and the recording carries others",
+                code=EXIT_STATE,
+                hint="replay a recorded run into an empty store",
+            )
+    return sum(target.create(name, origin.get(name)) for name in names)
 
 
 def closings(store: Store, lanes: tuple[LaneId, ...]) -> dict[LaneId, tuple[Closing, ...]]:

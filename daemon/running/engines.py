@@ -17,7 +17,7 @@ from daemon.learning.calibration import Calibration
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.policy import SEMANTICS
-from daemon.ports import EXIT_DEPENDENCY, EXIT_STATE, Batch, Fatal, Store
+from daemon.ports import EXIT_DEPENDENCY, EXIT_STATE, Batch, CannotRun, Fatal, Store
 from daemon.registry.edition import Edition
 from scoring import checkpoints, kinds
 from scoring.manifest import BadCheckpoint
@@ -86,7 +86,7 @@ class Engines:
                 raise Fatal(f"checkpoint {checkpoint[:12]}: {error}", code=EXIT_STATE) from error
             except BadModel as error:  # also where this CPU cannot hold the law (NotInvariant)
                 message = f"checkpoint {checkpoint[:12]}: {error}"
-                raise Fatal(message, code=EXIT_DEPENDENCY) from error
+                raise CannotRun(message, code=EXIT_DEPENDENCY) from error
             self._models[checkpoint] = model
             while len(self._models) > MODELS:
                 self._evict(next(iter(self._models)))
@@ -103,23 +103,28 @@ class Engines:
         if edition.number not in self._engines:
             policy = edition.policy
             if policy.semantics != SEMANTICS:
-                raise Fatal(
+                raise CannotRun(
                     f"edition {edition.number} wants semantics {policy.semantics}, "
                     f"this image runs {SEMANTICS}",
                     code=EXIT_DEPENDENCY,
                     hint="run an image that has it, or publish an edition for this one",
                 )
+            self._engines[edition.number] = self._built(edition)
+        return self._engines[edition.number]
+
+    def _built(self, edition: Edition) -> Engine:
+        policy = edition.policy
+        try:
             normalise = normaliser(policy.normaliser, policy.unicode)
             graded = grading.build(policy)
             model = self.model(edition.checkpoint, policy.engine.kind)
-            self._engines[edition.number] = Engine(
-                edition,
-                Decoder(policy.record, policy.limits, self._key, normalise),
-                Scorer(model, graded.scores),
-                graded,
-                model,
-            )
-        return self._engines[edition.number]
+            scorer = Scorer(model, graded.scores)
+        except (ValueError, ImportError) as error:  # a kind, table or library of another image
+            message = f"edition {edition.number}: {error}"
+            hint = "run the image that published it, or publish an edition for this one"
+            raise CannotRun(message, code=EXIT_DEPENDENCY, hint=hint) from error
+        decoder = Decoder(policy.record, policy.limits, self._key, normalise)
+        return Engine(edition, decoder, scorer, graded, model)
 
     def rules(self, window: int, edition: Edition, calibration: Calibration) -> Rules:
         """Resolve a pin."""

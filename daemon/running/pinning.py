@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daemon.learning.rules import Rules
-from daemon.ports import Missing
+from daemon.ports import CannotRun, Missing
 from daemon.registry import edition as editions
 from daemon.registry import pin as pins
 from daemon.registry.pin import FIRST, Pin
@@ -18,6 +18,7 @@ class Pinning:
     def __init__(self, registry: Registry, engines: Engines) -> None:
         self._registry, self._engines = registry, engines
         self._rules: dict[int, tuple[Pin, Rules]] = {}
+        self.refused: CannotRun | None = None  # why a pinned window waits
 
     def open(self, window: int) -> tuple[Pin, Rules] | None:
         """The pin and rules of a window, or None while what they need is not there yet."""
@@ -30,7 +31,12 @@ class Pinning:
             except Missing:
                 return None  # a recorded pin names a calibration that this replay will make
             edition = self._registry.editions[pin.edition]
-            self._rules[window] = pin, self._engines.rules(window, edition, calibration)
+            try:
+                rules = self._engines.rules(window, edition, calibration)
+            except CannotRun as error:
+                self.refused = error
+                return None  # another replica may
+            self._rules[window], self.refused = (pin, rules), None
             while len(self._rules) > 4 + 2 * self._lag:
                 del self._rules[min(self._rules)]
         return self._rules[window]

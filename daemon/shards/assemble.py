@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from daemon import tables
 from daemon.lanes.part import Part
+from daemon.lanes.tally import NAMES_PER_GROUP
 from daemon.learning import calibration
 from daemon.learning.calibration import Calibration, Half
 from daemon.learning.grading import Grading
@@ -54,6 +55,7 @@ def assemble(inputs: Inputs) -> Shard:
         counts,
         (labelled.answered, labelled.wrong),
         rules.policy.learning,
+        NAMES_PER_GROUP * rules.policy.groups.limit,
     )
     manifest = ShardManifest(
         window=window,

@@ -12,9 +12,10 @@ import pytest
 
 from daemon.__main__ import main
 from daemon.commands import run as run_command
-from daemon.ports import EXIT_OK, LaneId
+from daemon.ports import EXIT_OK, Fatal, LaneId
 from daemon.registry.bundle import closings, copy_decisions
 from daemon.stores import local
+from daemon.stores.memory import MemoryStore
 from tests.cli.test_commands import call, publish, root
 
 __all__ = ["root"]  # the fixture
@@ -45,6 +46,21 @@ def test_recorded_decisions_are_obeyed(root: Path, capsys: pytest.CaptureFixture
     assert again
     assert again.items() < first.items(), "it ends where the recorded parts end"
     assert main(["verify", "last", "-c", str(root / "sluice.yaml")]) == EXIT_OK
+
+
+def test_decisions_of_two_runs_do_not_mix() -> None:
+    """A store half of one lineage and half of another would be neither's."""
+    recorded, own = MemoryStore(), MemoryStore()
+    for name in ("editions/000000.json", "genesis.json", "pins/000000000005.json"):
+        recorded.create(name, name.encode())
+    assert copy_decisions(recorded, own) == 3
+    assert copy_decisions(recorded, own) == 0, "the same again, after a restart"
+    recorded.create("editions/000001.json", b"theirs")
+    recorded.create("pins/000000000006.json", b"new")
+    own.create("editions/000001.json", b"ours")
+    with pytest.raises(Fatal, match="decisions of its own .editions/000001"):
+        copy_decisions(recorded, own)
+    assert list(own.list("pins/")) == ["pins/000000000005.json"], "nothing was created"
 
 
 def test_a_second_signal_exits_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,9 +36,12 @@ MEMORY = Learning(memory_windows=4)
 
 
 def fold(
-    before: Calibration, parts: list[Counts], answers: tuple[int, int] = (0, 0)
+    before: Calibration,
+    parts: list[Counts],
+    answers: tuple[int, int] = (0, 0),
+    most_names: int = 99,
 ) -> Calibration:
-    return cal.fold(before, before.window + 1, NO_SAMPLE, parts, answers, MEMORY)
+    return cal.fold(before, before.window + 1, NO_SAMPLE, parts, answers, MEMORY, most_names)
 
 
 @given(parts=st.lists(COUNTS, max_size=4), seed=st.integers(0, 99))
@@ -76,12 +79,23 @@ def test_a_fold_forgets_a_share_of_what_was() -> None:
     assert two.traffic.groups == {}, "what is forgotten leaves no zero behind"
 
 
+def test_names_that_a_hostile_stream_makes_up_do_not_grow_a_calibration() -> None:
+    """Decay forgets them too late: a thousand new names a window are thousands at any time."""
+    learnt = Calibration(FIRST)
+    for window in range(20):
+        made_up = {f"made up {window} {n}": 1 for n in range(40)}
+        learnt = fold(learnt, [Counts(groups={"music": 50, **made_up})], most_names=30)
+        assert len(learnt.traffic.groups) == 30
+        assert learnt.traffic.groups["music"] == max(learnt.traffic.groups.values())
+        assert list(learnt.traffic.groups) == sorted(learnt.traffic.groups)
+
+
 def test_the_two_halves_live_apart() -> None:
     """A5: scores of one checkpoint say nothing of another's; the traffic goes on."""
     sample = cal.publish_half("new", Counts(histograms={"entropy": {7: 3}}, plausibility={9: 2}))
     before = fold(Calibration(FIRST), [Counts(groups={"a": 8}, histograms={"entropy": {5: 4}})])
     one_row = Counts(histograms={"entropy": {7: 1}})
-    after = cal.fold(before, 1, sample, [one_row], (0, 0), MEMORY)
+    after = cal.fold(before, 1, sample, [one_row], (0, 0), MEMORY, 99)
     old, new = after.half("c"), after.half("new")
     assert old == before.half("c"), "not decayed by another's windows"
     assert new is not None and new.histograms["entropy"] == {7: 3 * SCALE * 3 // 4 + SCALE}
@@ -89,7 +103,7 @@ def test_the_two_halves_live_apart() -> None:
     assert [half.checkpoint for half in after.halves] == ["new", "c"]
     many = after
     for number in range(9):
-        many = cal.fold(many, 2, Half(str(number), {}, {}), [], (0, 0), Learning())
+        many = cal.fold(many, 2, Half(str(number), {}, {}), [], (0, 0), Learning(), 99)
     assert len(many.halves) == cal.HALVES
 
 

@@ -132,6 +132,17 @@ def test_sentences_are_printed_as_they_are(pipe: Screen) -> None:
     assert pipe.errors.getvalue() == "store.kind: [red]no such kind[/red] " + "x" * 100 + "\n"
 
 
+def test_sentences_of_a_service_are_lines_of_its_log(pipe: Screen, terminal: Screen) -> None:
+    for screen in (pipe, terminal):
+        screen.console.serve()
+        screen.console.say('no "such"\nstore', event="failed", level="error", code=78)
+    assert pipe.lines == [
+        {"time": "2023-11-14T22:13:20.250Z", "level": "error", "event": "failed"}
+        | {"code": 78, "message": 'no "such"\nstore'}
+    ]
+    assert terminal.errors.getvalue() == 'no "such"\nstore\n'
+
+
 @pytest.mark.parametrize(("steps", "told"), [(1, [25, 50, 75, 100]), (30, [30, 60, 90, 120])])
 def test_progress_tells_every_few_percent(pipe: Screen, steps: int, told: list[int]) -> None:
     with pipe.console.progress("score log", 100, every_percent=25) as progress:

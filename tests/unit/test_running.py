@@ -171,9 +171,9 @@ def test_recorded_pins_are_obeyed() -> None:
     assert {m.edition for m in shards(origin).values()} == {0}
     store = MemoryStore()
     publish_all(case, store)
-    for window in (6, 7):
+    for window in (5, 6, 7):
         pin = msgspec.json.decode(origin.get(f"pins/{window:012d}.json"), type=Pin)
-        changed = msgspec.structs.replace(pin, edition=1)
+        changed = msgspec.structs.replace(pin, edition=int(window > 5))
         store.create(f"pins/{window:012d}.json", msgspec.json.encode(changed))
     play(case, Schedule(), store=store)
     made = shards(store)
