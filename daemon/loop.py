@@ -19,10 +19,11 @@ from daemon.running.ending import Ending
 from daemon.running.engines import Engines
 from daemon.running.intake import Intake
 from daemon.running.pinning import Pinning
-from daemon.running.pipeline import Pipeline
+from daemon.running.pipeline import Ahead, Pipeline, Timed
 from daemon.running.settle import Settler
 from daemon.running.standing import Standing
 from daemon.running.start import stand
+from daemon.running.upkeep import Upkeep
 
 IDLE_SECONDS = 0.05  # between looks at the store while every lane waits
 
@@ -45,15 +46,17 @@ class Loop:
         self.settler = Settler(registry, self.pinning, engines)
         self.intake = Intake(source, 2 * process.poll_records)
         self.lanes: dict[LaneId, Lane] = {}
+        self.ending = Ending(source, registry, self.lanes, self.intake)
+        self.upkeep = Upkeep(source, self.lanes, clock, listener, lambda: None)
         self.stopping = False
         self._told: CannotRun | None = None
-        self._pipeline = Pipeline(engines, process.read_ahead, self._absorbed)
+        self._pipeline = Pipeline(engines, process.read_ahead, clock, self._absorbed)
         self._standing = Standing(
             source, registry, self.intake, self.lanes, self._pipeline, clock, listener
         )
 
-    def _absorbed(self, records: int) -> None:
-        self.tell("absorbed", {"records": records})
+    def _absorbed(self, ahead: Ahead, timed: Timed) -> None:
+        self.tell("absorbed", {"records": len(ahead.values), "seconds": timed.seconds})
 
     def stop(self) -> None:
         """Finish what is on its way and leave; callable from a signal handler."""
@@ -61,13 +64,11 @@ class Loop:
 
     def run(self) -> bool:
         """Until the recording ends (True) or `stop` was called (False)."""
-        self.lanes.update(stand(self.source, self.registry))
-        ending = Ending(self.source, self.registry, self.lanes, self.intake)
         try:
             while not self.stopping:
                 try:
-                    if not self._turn_once(ending):
-                        if ending.complete():
+                    if not self.turn():
+                        if self.ending.complete():
                             return True
                         self._refused()
                         self.clock.sleep(IDLE_SECONDS)
@@ -80,11 +81,13 @@ class Loop:
             self.engines.close()
             self.source.close()
 
-    def _turn_once(self, ending: Ending) -> bool:
+    def turn(self) -> bool:
         """Everything that can be done now; False if nothing moved and nothing was new."""
         self._standing.stand_due()
-        moved = self.step() or self._perform_all(ending.effects())
-        return self._settle() or moved or self.registry.refresh()
+        moved = self.step() or self._perform_all(self.ending.effects())
+        moved = self._settle() or moved or self.registry.refresh()
+        self.upkeep.due()
+        return moved
 
     def _refused(self) -> None:
         """Say once what cannot run here (law 4); a recording has nobody else to wait for."""
@@ -104,13 +107,23 @@ class Loop:
         # two would wait for each other
         hungry = any(self.intake.head(lane) is None for lane in self.lanes)
         if hungry or self.intake.waiting() < self.process.poll_records:
-            polled = self.intake.fill(self.process.poll_records)
-            moved = bool(polled.batches)
-            if polled.gained or polled.lost:
-                self._standing.reassign(polled)
+            moved = self._poll()
         for lane in sorted(self.lanes.values(), key=lambda lane: (lane.time_ms, lane.lane)):
             moved = self._move(lane) or moved
         return moved or self._pipeline.drain()
+
+    def _poll(self) -> bool:
+        polled = self.intake.fill(self.process.poll_records)
+        self.tell("polled", {"polled": polled})
+        for hole in polled.holes:
+            if hole.lane in self.lanes:
+                self.lanes[hole.lane].holes.append(hole)
+        if polled.gained or polled.lost:
+            self._standing.reassign(polled)
+        for name, position in polled.positions.items():
+            if name in self.lanes and self.intake.head(name) is None:
+                self.lanes[name].reach(position)
+        return bool(polled.batches or polled.gained or polled.lost)
 
     def _move(self, lane: Lane) -> bool:
         """Send the lane's next segment to the model, or to its labels; False if it waits."""
@@ -175,7 +188,9 @@ class Loop:
             self.intake.drop(effect.lane)
             self.registry.refresh()
             stand(self.source, self.registry, again=self.lanes[effect.lane])
-        self.tell("part" if won else "lost_race", facts.of_part(effect.part.manifest))
+        manifest = effect.part.manifest
+        told = {**facts.of_part(manifest), "manifest": manifest}
+        self.tell("part" if won else "lost_race", told)
         if won:
             self._settle()
         return won

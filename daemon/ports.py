@@ -112,11 +112,16 @@ class Closing(NamedTuple):
 class Source(Protocol):
     """Where records come from. Called from the loop's thread only.
 
-    Every gained lane is sought before its first poll. Usual mistake: to deliver records of a
-    paused lane that were fetched before the pause (they must be held, not lost).
+    Nothing is ours until a poll says that it is gained, and a gained lane is sought before its
+    first record. Usual mistake: to deliver records of a paused lane that were fetched before the
+    pause (they must be held, not lost).
     """
 
-    def lanes(self) -> tuple[LaneInfo, ...]: ...
+    def lanes(self) -> tuple[LaneInfo, ...]:
+        """Every lane of the stream, ours or not, as last seen."""
+
+    def first_times(self) -> dict[LaneId, int]:
+        """Append time in ms of the first record of each lane that has one. Raises Retry."""
 
     def poll(self, limit: int) -> Polled:
         """Up to `limit` records in all; never blocks long. Raises Retry or Fatal."""
@@ -157,6 +162,34 @@ class Store(Protocol):
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """Whole names that start with `prefix` and sort after `after`, ascending (bytewise)."""
+
+
+class Message(NamedTuple):
+    """For consumers beside us. They drop what repeats a key: everything is sent at least once."""
+
+    key: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    value: bytes | None
+
+
+class Outlet(Protocol):
+    """Where messages go. Called from the loop's thread only.
+
+    Usual mistake: to remember after a Retry what was not acknowledged. Whoever sent it reads its
+    lane again and sends it again.
+    """
+
+    def send(self, message: Message) -> None:
+        """Kept in memory, up to a bound; beyond it as `flush`."""
+
+    def flush(self) -> None:
+        """All that was sent is durable. Bounded; raises Retry, or Fatal for what does not heal.
+
+        Of an outlet that nothing was sent to: messages could go now.
+        """
+
+    def close(self) -> None:
+        """Bounded. What was not flushed is forgotten."""
 
 
 class Clock(Protocol):

@@ -73,6 +73,7 @@ class ListSource:
         self._at = dict.fromkeys(self.records, 0)
         self._paused: set[LaneId] = set()
         self._answers = 0
+        self._told = False
         self.hidden = self.hidden | set(self.appear)
 
     def lanes(self) -> tuple[LaneInfo, ...]:
@@ -82,7 +83,17 @@ class ListSource:
             if lane not in self.hidden
         )
 
+    def first_times(self) -> dict[LaneId, int]:
+        return {
+            info.lane: self.records[info.lane][0][0]
+            for info in self.lanes()
+            if self._shown(info.lane)
+        }
+
     def poll(self, limit: int) -> Polled:
+        if not self._told:
+            self._told = True
+            return Polled((), tuple(info.lane for info in self.lanes()))
         self._answers += 1
         gained = tuple(
             lane for lane in sorted(self.hidden) if self.appear.get(lane, 1 << 60) < self._answers
@@ -205,7 +216,7 @@ class World:
         listener: Callable[[str, dict[str, object]], None] = lambda event, facts: None,
     ) -> Loop:
         registry = self.registry()
-        start.found(source, registry, self.stream)
+        start.found(source, registry, self.stream, ManualClock())
         registry.start()
         engines = Engines(self.store, self.key, threads=1)
         process = Process(

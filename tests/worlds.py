@@ -9,8 +9,6 @@ import msgspec
 
 from daemon.ports import LaneId, Polled, Store
 from daemon.registry.registry import Registry
-from daemon.running import start
-from daemon.running.ending import Ending
 from daemon.shards.shard import ShardManifest
 from daemon.stores.memory import MemoryStore
 from tests.cases import Case, Schedule
@@ -83,19 +81,14 @@ class Stepper:
             read_ahead=schedule.read_ahead,
             listener=lambda event, facts: self.events.append(event),
         )
-        loop = self.loop
-        loop.lanes.update(start.stand(self.source, loop.registry))
-        self._ending = Ending(self.source, loop.registry, loop.lanes, loop.intake)
 
     def turn(self) -> bool:
         """False: nothing moved, and nothing was new in the store."""
-        loop = self.loop
-        moved = loop.step() or loop._perform_all(self._ending.effects())
-        return loop._settle() or moved or loop.registry.refresh()
+        return self.loop.turn()
 
     def ended(self) -> bool:
         """The recording is over for this process, as it sees it."""
-        return not self.turn() and self._ending.complete()
+        return not self.turn() and self.loop.ending.complete()
 
     def close(self) -> None:
         """The process goes away; what it had not made durable is lost."""

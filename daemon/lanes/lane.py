@@ -24,7 +24,7 @@ from daemon.lanes.gather import Gathering
 from daemon.lanes.labels import Labels
 from daemon.lanes.part import Part, PartManifest
 from daemon.lanes.window import NO_TIME, Segment
-from daemon.ports import Batch, Closing, LaneId
+from daemon.ports import Batch, Closing, Hole, LaneId
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,14 @@ class Lane:
         self.window = -1  # the open window, -1 if none
         self.engine = ""
         self.taken = 0  # segments taken and not yet absorbed
+        self.absorbed = 0  # what lies before was decided on; `position` may be ahead
+        self.holes: list[Hole] = []  # that no part states yet
 
     def resume(self, position: int, lowest: int, time_ms: int) -> None:
         """Drop all memory and stand at the end of a part (or at the genesis)."""
-        self.position = self.start = position
+        self.position = self.start = self.absorbed = position
         self.lowest, self.time_ms = lowest, time_ms
+        self.holes = [hole for hole in self.holes if hole.first >= position]
         self.open, self.window, self.taken = None, -1, 0
 
     def cut(self, batch: Batch, closings: tuple[Closing, ...] | None = None) -> Iterator[Segment]:
@@ -118,22 +121,29 @@ class Lane:
         self.position, self.time_ms = end, time_ms
         self.taken += 1
 
+    def reach(self, position: int) -> None:
+        """What is left up to here are marks of the log and no records."""
+        self.position = max(self.position, position)
+        if not self.taken:
+            self.absorbed = self.position
+
     def absorb(self, prepared: Prepared) -> None:
         """Decoded, scored and weighed records of the open window, in the order taken."""
         assert isinstance(self.open, Gathering), "no utterance window is open"
         self.open.absorb(prepared)
         self.taken -= 1
+        self.absorbed = int(prepared.positions[-1]) + 1
 
     def absorb_labels(self, batch: Batch, segment: Segment) -> None:
         """Records of a label lane, for the open window."""
         assert isinstance(self.open, Labels), "no label window is open"
         self.open.absorb(batch, segment)
-        self.position = int(batch.positions[segment.end - 1]) + 1
+        self.position = self.absorbed = int(batch.positions[segment.end - 1]) + 1
         self.time_ms = segment.time_ms
 
     def cover(self, through: int, closed_by: str) -> tuple[PutPart, ...]:
         """Close the open window, then cover the empty ones up to `through`, inclusive."""
-        effects = []
+        effects: list[PutPart] = []
         if self.open is not None and self.window <= through:
             effects.append(PutPart(self.lane, self._close(closed_by)))
         if self.open is None and self.lowest <= through:
@@ -187,4 +197,5 @@ class Lane:
             end=self.position,
             time_ms=self.time_ms,
             closed_by=closed_by,
+            lost=tuple((h.first, h.end) for h in self.holes if h.first < self.position),
         )

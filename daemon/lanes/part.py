@@ -61,6 +61,7 @@ class PartManifest(Struct, frozen=True):
     end: int
     time_ms: int  # the lane's time when it closed: evidence for idle lanes
     closed_by: str  # "record" | "evidence" | "end" | "operator"
+    lost: tuple[tuple[int, int], ...] = ()  # positions [a, b) that nobody could read any more
     edition: int = -1  # what its pin named; -1 where no record needed a pin
     calibration: int = -1
     counts: Counts = Counts()

@@ -74,7 +74,7 @@ class Ending:
         """Every lane has ended and is covered, and no shard is missing."""
         progress = self._registry.progress
         assert progress is not None
-        if not (self._ended("utterances") and self._ended("labels")):
+        if not self._lanes or not (self._ended("utterances") and self._ended("labels")):
             return False
         last = self._last_window()
         for lane in self._lanes.values():

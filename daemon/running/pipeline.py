@@ -10,13 +10,15 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from daemon.lanes.candidate import Prepared
 from daemon.lanes.gather import Gathering
 from daemon.lanes.lane import Lane
 from daemon.lanes.window import Segment
-from daemon.ports import Batch
-from daemon.running.engines import Engines
+from daemon.learning.rules import Rules
+from daemon.ports import Batch, Clock
+from daemon.running.engines import Engine, Engines
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,15 +26,27 @@ class Ahead:
     """A segment on its way through the model."""
 
     lane: Lane
-    records: int
-    future: Future[Prepared]
+    rules: Rules
+    values: list[bytes | None]
+    future: Future[Timed]
+
+
+class Timed(NamedTuple):
+    """What came of it, and how long it took."""
+
+    prepared: Prepared
+    seconds: float
+
+
+Absorbed = Callable[[Ahead, Timed], None]
 
 
 class Pipeline:
     """At most `depth` segments ahead of the core."""
 
-    def __init__(self, engines: Engines, depth: int, absorbed: Callable[[int], None]) -> None:
-        self._engines, self._depth, self._absorbed = engines, depth, absorbed
+    def __init__(self, engines: Engines, depth: int, clock: Clock, absorbed: Absorbed) -> None:
+        self._engines, self._depth, self._clock = engines, depth, clock
+        self._absorbed = absorbed
         self._ahead: deque[Ahead] = deque()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="model")
 
@@ -42,8 +56,8 @@ class Pipeline:
         rules = lane.open.rules
         engine = self._engines.of(rules.edition)
         lane.take(int(batch.positions[segment.end - 1]) + 1, segment.time_ms)
-        future = self._worker.submit(engine.prepare, rules, batch, segment)
-        self._ahead.append(Ahead(lane, segment.end - segment.first, future))
+        future = self._worker.submit(self._work, engine, rules, batch, segment)
+        self._ahead.append(Ahead(lane, rules, batch.values[segment.first : segment.end], future))
         while len(self._ahead) > self._depth:
             self._absorb_oldest()
 
@@ -66,5 +80,11 @@ class Pipeline:
 
     def _absorb_oldest(self) -> None:
         ahead = self._ahead.popleft()
-        ahead.lane.absorb(ahead.future.result())
-        self._absorbed(ahead.records)
+        timed = ahead.future.result()
+        ahead.lane.absorb(timed.prepared)
+        self._absorbed(ahead, timed)
+
+    def _work(self, engine: Engine, rules: Rules, batch: Batch, segment: Segment) -> Timed:
+        begun = self._clock.monotonic()
+        prepared = engine.prepare(rules, batch, segment)
+        return Timed(prepared, self._clock.monotonic() - begun)

@@ -52,7 +52,8 @@ class InputsReader:
             parts=own,
             labels=label_parts,
             said=said,
-            late=late.match(said.labels, self._ledgers(own, rules.window)) if said.labels
+            late=late.match(said.labels, self._ledgers(own, rules.window))
+            if said.labels
             else Late.none(),
             # of shards before this one: a later one is not there yet, but will be for `verify`
             audited={

@@ -5,18 +5,15 @@ from __future__ import annotations
 from daemon.config.settings import Stream
 from daemon.lanes.lane import Lane
 from daemon.lanes.window import NO_TIME, window_of
-from daemon.ports import EXIT_STATE, Clock, Fatal, LaneId, LaneInfo, Source
+from daemon.ports import EXIT_STATE, Clock, Fatal, LaneId, LaneInfo, Retry, Source
 from daemon.registry import genesis as geneses
 from daemon.registry.genesis import Genesis
 from daemon.registry.registry import Registry
 
 WAIT_SECONDS = 0.2  # between looks for the first record of a topic that is still empty
-LOOK = 256  # records that one poll may return while the first time is looked for
 
 
-def found(
-    source: Source, registry: Registry, stream: Stream, clock: Clock | None = None
-) -> Genesis:
+def found(source: Source, registry: Registry, stream: Stream, clock: Clock) -> Genesis:
     """The genesis of the store: created from the source's lanes, unless it exists.
 
     The first window is that of the smallest time at the start offsets, awaited on the clock until
@@ -24,7 +21,6 @@ def found(
     store was begun with another stream.
     """
     infos = source.lanes()
-    source.poll(LOOK)  # the first answer says what was gained; every lane is sought after it
     if registry.genesis is None:
         first = _first_time(source, infos, clock)
         genesis = geneses.make(
@@ -50,39 +46,24 @@ def found(
     return genesis_now
 
 
-def _first_time(source: Source, infos: tuple[LaneInfo, ...], clock: Clock | None) -> int:
+def _first_time(source: Source, infos: tuple[LaneInfo, ...], clock: Clock) -> int:
     """The smallest time at the start offsets of the utterance lanes."""
-    open_lanes = {i.lane for i in infos if i.kind == "utterances"}
-    starts = {i.lane: i.start for i in infos}
-    times: list[int] = []
-    for info in infos:
-        source.seek(info.lane, info.start)
-        if info.lane not in open_lanes:
-            source.pause(info.lane)
-    while open_lanes:
-        polled = source.poll(LOOK)
-        for batch in polled.batches:
-            if batch.lane in open_lanes:
-                open_lanes.discard(batch.lane)
-                source.pause(batch.lane)
-                times.append(int(batch.times_ms[0]))
-        if not polled.batches:
-            ended = {lane for lane in open_lanes if source.end(lane) == starts[lane]}
-            if not ended and times:
-                break  # the others have nothing yet
-            open_lanes -= ended
-            if not open_lanes and not times:
-                raise Fatal(
-                    "no utterance lane holds a record",
-                    code=EXIT_STATE,
-                    hint="an empty recording has no first window: check source.options.path",
-                )
-            if open_lanes and clock is not None:
-                clock.sleep(WAIT_SECONDS)
-    for info in infos:
-        source.seek(info.lane, info.start)
-        source.resume(info.lane)
-    return min(times)
+    spoken = {info.lane for info in infos if info.kind == "utterances"}
+    while True:
+        try:
+            known = source.first_times()
+        except Retry:
+            known = {}  # the source itself gives up when it was away for too long
+        times = [known[lane] for lane in spoken if lane in known]
+        if times:
+            return min(times)
+        if all(source.finished(lane) for lane in spoken):
+            raise Fatal(
+                "no utterance lane holds a record",
+                code=EXIT_STATE,
+                hint="an empty recording has no first window: check source.options.path",
+            )
+        clock.sleep(WAIT_SECONDS)
 
 
 def stand(

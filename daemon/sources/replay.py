@@ -56,6 +56,17 @@ class ReplaySource:
     def lanes(self) -> tuple[LaneInfo, ...]:
         return tuple(self.recording.lanes.values())
 
+    def first_times(self) -> dict[LaneId, int]:
+        found = {}
+        for lane, info in self.recording.lanes.items():
+            reader = self._reader(lane)
+            reader.seek(info.start)
+            columns = reader.read()
+            reader.close()
+            if columns is not None:
+                found[lane] = int(columns.times_ms[0])
+        return found
+
     def poll(self, limit: int) -> Polled:
         if self._lanes.keys() != self._assigned:
             return self._reassign()

@@ -89,7 +89,8 @@ def run(recording: Path, store: Path, batch: int = 4_096) -> int:
     registry = Registry(local.build(local.Options(str(store))))
     publish_table(registry, policy(), classes=CLASSES)
     source = replay.build(replay.Options(str(recording)))
-    start.found(source, registry, Stream(period_ms=PERIOD_MS, grace=1, label_wait=0, lag=3))
+    stream = Stream(period_ms=PERIOD_MS, grace=1, label_wait=0, lag=3)
+    start.found(source, registry, stream, SystemClock())
     registry.start()
     done = [0]
 

@@ -37,11 +37,18 @@ class EndlessSource:
         self.ends = {LaneId("u", lane): records // 2 for lane in range(2)}
         self.at = dict.fromkeys(self.ends, 0)
         self.paused: set[LaneId] = set()
+        self.told = False
 
     def lanes(self) -> tuple[LaneInfo, ...]:
         return tuple(LaneInfo(lane, "utterances", "bench", 0) for lane in self.ends)
 
+    def first_times(self) -> dict[LaneId, int]:
+        return dict.fromkeys(self.ends, START_MS)
+
     def poll(self, limit: int) -> Polled:
+        if not self.told:
+            self.told = True
+            return Polled((), tuple(self.ends))
         ready = [n for n in self.ends if n not in self.paused and self.at[n] < self.ends[n]]
         if not ready:
             return Polled(())
@@ -96,7 +103,8 @@ def main() -> None:
         registry = Registry(local.build(local.Options(f"{scratch}/store")))
         publish_table(registry, policy(), classes=CLASSES)
         source = EndlessSource(records)
-        start.found(source, registry, Stream(period_ms=PERIOD_MS, grace=1, label_wait=0, lag=3))
+        stream = Stream(period_ms=PERIOD_MS, grace=1, label_wait=0, lag=3)
+        start.found(source, registry, stream, SystemClock())
         registry.start()
         done, seen = 0, dict.fromkeys(("tenth", "whole"), 0.0)
 

@@ -102,7 +102,7 @@ def play(order: Order, answer: int) -> None:
     events: dict[str, int] = {}
 
     def tell(event: str, facts: dict[str, object]) -> None:
-        if not source.begun:
+        if event != "polled" and not source.begun:
             source.begun = True
             os.write(answer, msgspec.json.encode(Report(0, source.stood)) + b"\n")
         events[event] = events.get(event, 0) + 1

@@ -32,8 +32,6 @@ from daemon.ports import Batch, LaneId
 from daemon.registry.edition import Edition
 from daemon.registry.genesis import Genesis, LaneEntry
 from daemon.registry.registry import Registry
-from daemon.running import start
-from daemon.running.ending import Ending
 from daemon.shards import shard as shards
 from daemon.shards.shard import Labelled, ShardManifest
 from daemon.stores.memory import MemoryStore
@@ -166,14 +164,7 @@ class Replica(Loop):
         engines = cast(Any, _Engines())
         super().__init__(source, registry, engines, ManualClock(), process, lambda *_: None)
         self.settler = cast(Any, _Settler(registry, self.pinning))
-        self.lanes.update(start.stand(source, registry))
-        self._ending = Ending(source, registry, self.lanes, self.intake)
         self._pipeline = self._standing.pipeline = cast(Any, _Pipeline())
-
-    def turn(self) -> bool:
-        """Once around, as `Loop.run` does; False: nothing moved and nothing was new."""
-        moved = self.step() or self._perform_all(self._ending.effects())
-        return self._settle() or moved or self.registry.refresh()
 
 
 class _Source(ListSource):

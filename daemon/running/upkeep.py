@@ -1,0 +1,47 @@
+"""What a live process does every second beside its work: offsets, and how far behind it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from daemon.lanes.lane import Lane
+from daemon.ports import Clock, LaneId, Source
+from daemon.running.facts import Listener
+
+SECONDS = 1.0
+LAG_SECONDS = 5.0  # each look asks the source for the end of every lane
+
+
+@dataclass(slots=True, eq=False)
+class Upkeep:
+    """`settled` is called before offsets are told: what they pass must be acknowledged."""
+
+    source: Source
+    lanes: dict[LaneId, Lane]
+    clock: Clock
+    tell: Listener
+    settled: Callable[[], None]
+    _at: float = 0.0
+    _lag_at: float = 0.0
+
+    def due(self) -> None:
+        """Do what is due. Raises Retry where dead letters are not acknowledged."""
+        now = self.clock.monotonic()
+        if now < self._at:
+            return
+        self._at = now + SECONDS
+        self.settled()
+        self.source.commit({lane.lane: lane.absorbed for lane in self.lanes.values()})
+        if now >= self._lag_at:
+            self._lag_at = now + LAG_SECONDS
+            self.tell(
+                "lags", {"lags": {lane.lane: self._lag(lane) for lane in self.lanes.values()}}
+            )
+
+    def _lag(self, lane: Lane) -> tuple[int, float]:
+        """Records and seconds that a lane is behind."""
+        end = self.source.end(lane.lane)
+        records = max(0, end - lane.absorbed) if end is not None else 0
+        seconds = self.clock.now() - lane.time_ms / 1000 if records and lane.time_ms >= 0 else 0.0
+        return records, max(0.0, seconds)
