@@ -7,22 +7,26 @@ end of each lane's newest part.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from daemon.config.settings import Process
-from daemon.lanes.gather import Gathering
 from daemon.lanes.labels import Labels
-from daemon.lanes.lane import Lane, Open, PutPart
+from daemon.lanes.lane import Lane, PutPart
 from daemon.lanes.window import Segment
-from daemon.ports import Batch, CannotRun, Clock, LaneId, Retry, Source
+from daemon.ports import Batch, Clock, LaneId, Retry, Source
 from daemon.registry.registry import Registry
 from daemon.running import facts
+from daemon.running.brakes import Brakes
+from daemon.running.breaker import Breaker
 from daemon.running.ending import Ending
 from daemon.running.engines import Engines
 from daemon.running.intake import Intake
+from daemon.running.outgoing import Announcer, Letters
+from daemon.running.performing import Performer
 from daemon.running.pinning import Pinning
 from daemon.running.pipeline import Ahead, Pipeline, Timed
 from daemon.running.settle import Settler
 from daemon.running.standing import Standing
-from daemon.running.start import stand
 from daemon.running.upkeep import Upkeep
 
 IDLE_SECONDS = 0.05  # between looks at the store while every lane waits
@@ -39,23 +43,38 @@ class Loop:
         clock: Clock,
         process: Process,
         listener: facts.Listener,
+        *,
+        letters: Letters | None = None,
+        announcer: Announcer | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self.source, self.registry, self.engines, self.clock = source, registry, engines, clock
         self.process, self.tell = process, listener
         self.pinning = Pinning(registry, engines)
-        self.settler = Settler(registry, self.pinning, engines)
         self.intake = Intake(source, 2 * process.poll_records)
         self.lanes: dict[LaneId, Lane] = {}
         self.ending = Ending(source, registry, self.lanes, self.intake)
-        self.upkeep = Upkeep(source, self.lanes, clock, listener, lambda: None)
+        assert registry.genesis is not None, "genesis comes first"
+        ahead_ms = process.ahead_ms(registry.genesis.grace * registry.genesis.period_ms)
+        self.brakes = Brakes(source, self.lanes, self.pinning, clock, listener, ahead_ms, breaker)
+        self.letters = letters
+        self.upkeep = Upkeep(source, self.lanes, clock, listener, letters, announcer)
         self.stopping = False
-        self._told: CannotRun | None = None
         self._pipeline = Pipeline(engines, process.read_ahead, clock, self._absorbed)
         self._standing = Standing(
             source, registry, self.intake, self.lanes, self._pipeline, clock, listener
         )
+        settler = Settler(registry, self.pinning, engines)
+        self.performer = Performer(
+            source, registry, engines, self.pinning, settler, self.intake, self._standing,
+            listener, letters, self.lanes,
+        )  # fmt: skip
 
     def _absorbed(self, ahead: Ahead, timed: Timed) -> None:
+        if self.letters is not None:
+            self.letters.absorbed(ahead, timed)
+        reasons = Counter(str(refusal.reason) for refusal in timed.prepared.refusals)
+        self.brakes.refusals(len(ahead.values), reasons)
         self.tell("absorbed", {"records": len(ahead.values), "seconds": timed.seconds})
 
     def stop(self) -> None:
@@ -70,7 +89,7 @@ class Loop:
                     if not self.turn():
                         if self.ending.complete():
                             return True
-                        self._refused()
+                        self.brakes.check()
                         self.clock.sleep(IDLE_SECONDS)
                 except Retry as error:
                     self._standing.failed(error)
@@ -84,21 +103,15 @@ class Loop:
     def turn(self) -> bool:
         """Everything that can be done now; False if nothing moved and nothing was new."""
         self._standing.stand_due()
-        moved = self.step() or self._perform_all(self.ending.effects())
-        moved = self._settle() or moved or self.registry.refresh()
-        self.upkeep.due()
+        if self.brakes.held():
+            self._poll()  # nothing comes of paused lanes; the group hears of us
+            moved = False
+        else:
+            moved = self.step() or self.performer.perform(self.ending.effects())
+            moved = self.performer.settle() or moved or self.performer.refresh()
+            self.upkeep.due()
+        self.tell("turned", {})
         return moved
-
-    def _refused(self) -> None:
-        """Say once what cannot run here (law 4); a recording has nobody else to wait for."""
-        refused = self.pinning.refused
-        if refused is None or refused is self._told:
-            return
-        if all(self.source.finished(lane) for lane in self.lanes):
-            raise refused
-        if str(refused) != str(self._told):
-            self.tell("cannot_run", {"reason": str(refused)})
-        self._told = refused
 
     def step(self) -> bool:
         """Poll, and move every lane that can move. True if anything moved."""
@@ -137,6 +150,8 @@ class Loop:
             self.intake.take(lane.lane, len(batch.values))  # beyond the recorded parts
             return True
         if segment.window != lane.window:
+            if self.brakes.ahead(lane, segment):
+                return False
             self._pipeline.drain()
             lowest = lane.lowest
             if not self._turn(lane, segment):
@@ -152,53 +167,9 @@ class Loop:
         """Close what lies before the segment's window and open it; False: the lane waits."""
         for effect in lane.turn(segment.window, segment.opens_ms):
             if isinstance(effect, PutPart):
-                if not self._put(effect):
+                if not self.performer.put(effect):
                     return False
             else:
-                return self._open(lane, effect)
+                return self.performer.open(lane, effect)
         lane.begin(segment.window, Labels())
         return True
-
-    def _open(self, lane: Lane, effect: Open) -> bool:
-        passed = self.pinning.passed(effect.window)
-        opened = self.pinning.open(effect.window) if passed is None else None
-        if opened is not None and lane.lane not in opened[0].lanes:
-            passed = effect.window
-        if passed is not None:
-            # a new partition: it covers such windows empty, and wants the next (law 4)
-            self._perform_all(lane.cover(passed, "record"))
-        if passed is not None or opened is None:
-            return False
-        rules = opened[1]
-        engine = self.engines.of(rules.edition)
-        lane.engine = engine.model.engine
-        lane.begin(effect.window, Gathering(rules, engine.grading.names))
-        return True
-
-    def _perform_all(self, effects: tuple[PutPart, ...]) -> bool:
-        """Make parts durable in order; True if there was anything to do."""
-        all(self._put(effect) for effect in effects)  # up to the first that lost its race
-        return bool(effects)
-
-    def _put(self, effect: PutPart) -> bool:
-        """Make a part durable. Who comes second resumes at the lane's newest part (law 6)."""
-        won = self.registry.put_part(effect.part)
-        self._standing.worked()
-        if not won:
-            self.intake.drop(effect.lane)
-            self.registry.refresh()
-            stand(self.source, self.registry, again=self.lanes[effect.lane])
-        manifest = effect.part.manifest
-        told = {**facts.of_part(manifest), "manifest": manifest}
-        self.tell("part" if won else "lost_race", told)
-        if won:
-            self._settle()
-        return won
-
-    def _settle(self) -> bool:
-        """Every shard that can be made now; True if any was."""
-        moved = False
-        while (made := self.settler.settle()) is not None:
-            self.tell("shard", facts.of_shard(made))
-            moved = True
-        return moved

@@ -117,6 +117,10 @@ class Source(Protocol):
     pause (they must be held, not lost).
     """
 
+    @property
+    def trouble(self) -> str:
+        """What keeps records from coming, in a line without secrets; "" where nothing does."""
+
     def lanes(self) -> tuple[LaneInfo, ...]:
         """Every lane of the stream, ours or not, as last seen."""
 
@@ -185,7 +189,7 @@ class Outlet(Protocol):
     def flush(self) -> None:
         """All that was sent is durable. Bounded; raises Retry, or Fatal for what does not heal.
 
-        Of an outlet that nothing was sent to: messages could go now.
+        The first one, with messages or without, says whether they could go at all.
         """
 
     def close(self) -> None:

@@ -66,6 +66,7 @@ class ListSource:
     recorded: dict[LaneId, tuple[Closing, ...]] | None = None
     lanes_at_once: int = 1
     appear: dict[LaneId, int] = field(default_factory=dict)  # hidden ones: answers until gained
+    trouble: str = ""
     step: int = 1  # from one position to the next: more than 1 leaves gaps, as transactions do
 
     def __post_init__(self) -> None:

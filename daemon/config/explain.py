@@ -26,9 +26,11 @@ PLAIN = re.compile(r"^[A-Za-z/][A-Za-z0-9_./-]*$")  # needs no quotes in YAML
 FOLDERS: Mapping[str, str] = {  # of the kinds that a field chooses from
     "store": "daemon.stores",
     "source": "daemon.sources",
+    "outlet": "daemon.outlets",
     "scores": "scoring.scores",
     "select": "scoring.policies",
     "reservoir": "buffers",
+    "kind": "scoring.models",  # of policy.engine: other kinds stand on the line of their field
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -42,6 +42,8 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def faults(value: object, wanted: Any, path: str = "") -> Iterator[str]:
     """Every fault of plain data (from YAML) under a type: structs, tuples and dicts are walked."""
     kind = _bare(wanted)
+    if value is not None and (below := _optional(kind)) is not None:
+        kind = below
     origin = get_origin(kind)
     if isinstance(kind, type) and issubclass(kind, Struct):
         yield from _struct_faults(value, kind, path)
@@ -85,6 +87,14 @@ def _shown(key: str) -> str:
 
 def _bare(wanted: Any) -> Any:
     return get_args(wanted)[0] if get_origin(wanted) is Annotated else wanted
+
+
+def _optional(kind: Any) -> type[Struct] | None:
+    """The struct of `Struct | None`."""
+    parts = [part for part in get_args(kind) if part is not type(None)]
+    union = get_origin(kind) in {Union, UnionType}
+    below = parts[0] if union and len(parts) == 1 else None
+    return below if isinstance(below, type) and issubclass(below, Struct) else None
 
 
 def _choices(wanted: Any) -> list[str | int]:

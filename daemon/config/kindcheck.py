@@ -10,6 +10,8 @@ import importlib
 from collections.abc import Iterator
 from typing import Protocol, cast
 
+import msgspec
+
 from daemon.config.faults import faults, nearest
 from daemon.config.settings import Config
 from daemon.policy import Kind, Policy
@@ -27,6 +29,9 @@ def kind_faults(config: Config) -> Iterator[str]:
     policy = config.policy
     yield from _kind("daemon.stores", config.store, "store")
     yield from _kind("daemon.sources", config.source, "source")
+    for name in ("dead_letters", "announcements"):
+        if (outlet := getattr(config, name).outlet) is not None:
+            yield from _kind("daemon.outlets", outlet, f"{name}.outlet")
     yield from _kind("scoring.models", Kind(policy.engine.kind), "policy.engine")
     yield from _kind("buffers", policy.reservoir, "policy.reservoir")
     sound = True
@@ -53,7 +58,14 @@ def _kind(package: str, kind: Kind, path: str) -> Iterator[str]:
     except ImportError as error:
         yield f"{path}.kind: needs the library {error.name}, which is not installed"
         return
-    yield from faults(kind.options, getattr(module, "Options", NoOptions), f"{path}.options")
+    shape = getattr(module, "Options", NoOptions)
+    wrong = list(faults(kind.options, shape, f"{path}.options"))
+    yield from wrong
+    if not wrong:
+        try:
+            msgspec.convert(dict(kind.options), shape)
+        except msgspec.ValidationError as error:  # what the struct says of itself: `key: fault`
+            yield f"{path}.options.{error}"
 
 
 def _built(package: str, kind: Kind, path: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from daemon.config import outlets
 from daemon.config.kindcheck import kind_faults
 from daemon.config.settings import Config, Process, Stream
 from daemon.policy import Groups, Kind, Policy, Rolling
@@ -24,6 +25,7 @@ def faults(config: Config) -> Iterator[str]:
     """Lines for all that must be refused."""
     yield from _stream(config.stream)
     yield from _places(config)
+    yield from outlets.faults(config)
     yield from _policy(config.policy)
     yield from kind_faults(config)
 
@@ -62,8 +64,8 @@ def _stream(stream: Stream) -> Iterator[str]:
 
 def _places(config: Config) -> Iterator[str]:
     """Folders are absolute, and the store lies in nobody else's folder."""
-    store = dict(_folders(config.store, "store"))
-    others = dict(_folders(config.source, "source"))
+    store = dict(folders(config.store, "store"))
+    others = dict(folders(config.source, "source"))
     for path, folder in {**store, **others}.items():
         if not folder.startswith("/"):
             yield f"{path}: is no absolute path, it would depend on where sluice is started"
@@ -80,7 +82,8 @@ def _places(config: Config) -> Iterator[str]:
             yield f"{name}.options.url: names no bucket; write s3://BUCKET/PREFIX"
 
 
-def _folders(kind: Kind, name: str) -> Iterator[tuple[str, str]]:
+def folders(kind: Kind, name: str) -> Iterator[tuple[str, str]]:
+    """(key, folder) of each option of a store or source that names one."""
     for option in PATH_OPTIONS:
         value = kind.options.get(option)
         if isinstance(value, str):

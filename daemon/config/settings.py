@@ -16,6 +16,7 @@ from daemon.policy import Kind, Policy
 from daemon.ports import EXIT_CONFIG, Fatal
 
 KEY_VARIABLE = "SLUICE_KEY_FILE"
+URI = r"^([a-z][a-z0-9+.-]*://[^/\s]|file:///|/)\S*$"
 PERIOD = re.compile(r"^([1-9][0-9]{0,8})(s|m|h|d)$")
 UNITS_MS: Mapping[str, int] = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 PERIOD_MS_MAX = 31 * UNITS_MS["d"]
@@ -45,7 +46,7 @@ class Stream(Struct, frozen=True, forbid_unknown_fields=True):
         Windows, Meta(description="windows that an idle lane stays open behind the others")
     ] = 1
     label_wait: Annotated[
-        Windows, Meta(description="windows that late labels may take to arrive")
+        Windows, Meta(description="windows that late labels may take to arrive; 0: their own alone")
     ] = 0
     lag: Annotated[
         Windows,
@@ -78,6 +79,71 @@ class Process(Struct, frozen=True, forbid_unknown_fields=True):
     read_ahead: Annotated[
         int, Meta(ge=0, le=64, description="batches that are prepared while the model runs")
     ] = 2
+    ahead_seconds: Annotated[
+        Annotated[int, Meta(ge=0, le=31_536_000)] | None,
+        Meta(
+            description="a live record further ahead of our clock pauses its lane until the clock "
+            "comes near; null: `stream.grace` windows"
+        ),
+    ] = None
+
+    def ahead_ms(self, grace_ms: int) -> int:
+        """How far ahead of our clock a live record may be."""
+        return grace_ms if self.ahead_seconds is None else self.ahead_seconds * 1000
+
+
+class Http(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where /metrics, /livez and /readyz are served: plain HTTP, GET only, nothing secret."""
+
+    port: Annotated[
+        Annotated[int, Meta(ge=1, le=65_535)] | None,
+        Meta(description="TCP port; null: nothing is served"),
+    ] = None
+    bind: Annotated[
+        Text, Meta(description="address to listen on; 0.0.0.0 is every IPv4 address of the host")
+    ] = "127.0.0.1"
+    live_seconds: Annotated[
+        int,
+        Meta(ge=10, le=3600, description="/livez fails when the loop stood still for longer"),
+    ] = 120
+
+
+class DeadLetters(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is told of records that were refused: where, why, by which edition. What they said stays
+    out unless `payload` is true; whoever may read the letters may then read what people said.
+    """
+
+    outlet: Annotated[
+        Kind | None, Meta(description="where letters go; null: refusals are counted only")
+    ] = None
+    payload: Annotated[bool, Meta(description="letters carry the record's bytes")] = False
+    payload_bytes: Annotated[
+        int, Meta(ge=1, le=1 << 26, description="of a larger record the bytes are left out")
+    ] = 65_536
+    breaker_share: Annotated[
+        float,
+        Meta(ge=0, le=1, description="if more than this share is refused, a live run holds"),
+    ] = 0.5
+    breaker_records: Annotated[
+        int, Meta(ge=1, le=10_000_000, description="of so many records, the newest")
+    ] = 10_000
+
+    @property
+    def kept_bytes(self) -> int:
+        """The largest record whose bytes a letter carries; 0: none."""
+        return self.payload_bytes if self.payload else 0
+
+
+class Announcements(Struct, frozen=True, forbid_unknown_fields=True):
+    """Who is told of each shard that was made: its window, digests, and where its manifest lies."""
+
+    outlet: Annotated[
+        Kind | None, Meta(description="where announcements go; null: nobody is told")
+    ] = None
+    uri: Annotated[
+        Annotated[str, Meta(pattern=URI)] | None,
+        Meta(description="of the store as readers reach it; null: the store's own url or path"),
+    ] = None
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +154,16 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     stream: Stream = Stream()
     keys: Keys = Keys()
     process: Process = Process()
+    http: Http = Http()
+    dead_letters: DeadLetters = DeadLetters()
+    announcements: Announcements = Announcements()
     policy: Policy = Policy()
+
+    @property
+    def announced_base(self) -> str:
+        """What names of objects are appended to, without a slash at its end."""
+        own = self.store.options.get("url") or self.store.options.get("path") or ""
+        return (self.announcements.uri or str(own)).rstrip("/")
 
 
 def period_ms(value: object) -> int:

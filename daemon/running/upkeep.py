@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.lanes.lane import Lane
 from daemon.ports import Clock, LaneId, Source
 from daemon.running.facts import Listener
+from daemon.running.outgoing import Announcer, Letters
 
 SECONDS = 1.0
 LAG_SECONDS = 5.0  # each look asks the source for the end of every lane
@@ -15,23 +15,25 @@ LAG_SECONDS = 5.0  # each look asks the source for the end of every lane
 
 @dataclass(slots=True, eq=False)
 class Upkeep:
-    """`settled` is called before offsets are told: what they pass must be acknowledged."""
+    """Offsets are told after the letters of what they pass were acknowledged."""
 
     source: Source
     lanes: dict[LaneId, Lane]
     clock: Clock
     tell: Listener
-    settled: Callable[[], None]
+    letters: Letters | None
+    announcer: Announcer | None
     _at: float = 0.0
     _lag_at: float = 0.0
 
     def due(self) -> None:
-        """Do what is due. Raises Retry where dead letters are not acknowledged."""
+        """Do what is due. Raises Retry where letters or announcements are not acknowledged."""
         now = self.clock.monotonic()
         if now < self._at:
             return
         self._at = now + SECONDS
-        self.settled()
+        if self.letters is not None:
+            self.letters.flush()
         self.source.commit({lane.lane: lane.absorbed for lane in self.lanes.values()})
         if now >= self._lag_at:
             self._lag_at = now + LAG_SECONDS

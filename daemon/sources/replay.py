@@ -41,6 +41,8 @@ def build(options: Options) -> Source:
 class ReplaySource:
     """All lanes are gained in the first answer; `assign` says otherwise, as a group would."""
 
+    trouble = ""
+
     def __init__(self, recording: Recording, options: Options) -> None:
         self.recording = recording
         self._options = options

@@ -33,6 +33,8 @@ START_MS = 1_700_000_040_000
 class EndlessSource:
     """`records` of two lanes, made when they are polled."""
 
+    trouble = ""
+
     def __init__(self, records: int) -> None:
         self.ends = {LaneId("u", lane): records // 2 for lane in range(2)}
         self.at = dict.fromkeys(self.ends, 0)

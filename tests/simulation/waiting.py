@@ -17,7 +17,6 @@ from unittest import mock
 
 import msgspec
 
-from daemon import loop as loops
 from daemon import tables
 from daemon.clock import ManualClock
 from daemon.config.settings import Process
@@ -32,6 +31,7 @@ from daemon.ports import Batch, LaneId
 from daemon.registry.edition import Edition
 from daemon.registry.genesis import Genesis, LaneEntry
 from daemon.registry.registry import Registry
+from daemon.running import performing
 from daemon.shards import shard as shards
 from daemon.shards.shard import Labelled, ShardManifest
 from daemon.stores.memory import MemoryStore
@@ -163,7 +163,7 @@ class Replica(Loop):
         process = Process(batch_records=3, poll_records=5, read_ahead=0)
         engines = cast(Any, _Engines())
         super().__init__(source, registry, engines, ManualClock(), process, lambda *_: None)
-        self.settler = cast(Any, _Settler(registry, self.pinning))
+        self.performer.settler = cast(Any, _Settler(registry, self.pinning))
         self._pipeline = self._standing.pipeline = cast(Any, _Pipeline())
 
 
@@ -192,7 +192,7 @@ def light_parts() -> Iterator[None]:
         mock.patch.object(parts, "encode", encode),
         mock.patch.object(parts, "read_manifest", read),
         mock.patch.object(parts, "seal", lambda part: part),
-        mock.patch.object(loops, "Gathering", _Counted),
+        mock.patch.object(performing, "Gathering", _Counted),
     ):
         yield
 

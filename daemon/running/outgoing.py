@@ -1,0 +1,95 @@
+"""What leaves the process besides objects: dead letters, and announcements of shards."""
+
+from __future__ import annotations
+
+from daemon import messages, tables
+from daemon.messages import Refuser
+from daemon.ports import Missing, Outlet
+from daemon.registry.registry import Registry
+from daemon.running.facts import Listener
+from daemon.running.pipeline import Ahead, Timed
+
+ANNOUNCED = "announced/"  # one object per shard whose announcement was acknowledged
+
+
+class Letters:
+    """A letter for every record that could not be read; none is passed before it is acknowledged.
+
+    At least once: what a crash or a Retry leaves open is read again, and sent again under the same
+    key.
+    """
+
+    def __init__(
+        self, outlet: Outlet, tell: Listener, *, version: str, payload_bytes: int = 0
+    ) -> None:
+        self._outlet, self._tell = outlet, tell
+        self._version, self._payload_bytes = version, payload_bytes
+        self._refusers: dict[int, Refuser] = {}
+        self._sent = 0
+
+    def absorbed(self, ahead: Ahead, timed: Timed) -> None:
+        """Send those of a segment. Raises Retry."""
+        prepared, edition = timed.prepared, ahead.rules.edition
+        if not prepared.refusals:
+            return
+        if edition.number not in self._refusers:
+            self._refusers = {edition.number: messages.refuser(edition, self._version)}
+        for letter in messages.dead_letters(
+            ahead.lane.lane,
+            prepared.positions,
+            prepared.times_ms,
+            ahead.values,
+            prepared.refusals,
+            self._refusers[edition.number],
+            payload_bytes=self._payload_bytes,
+        ):
+            self._outlet.send(letter)
+            self._sent += 1
+
+    def flush(self) -> None:
+        """All that was sent is acknowledged. Raises Retry: then it is read again."""
+        if not self._sent:
+            return
+        sent, self._sent = self._sent, 0
+        self._outlet.flush()
+        self._tell("acknowledged", {"letters": sent})
+
+    def close(self) -> None:
+        self._outlet.close()
+
+
+class Announcer:
+    """Tells of each shard at least once, in order: whoever makes the next one looks back.
+
+    An object in the store says what was acknowledged, so a crash in between is seen by others.
+    """
+
+    def __init__(self, outlet: Outlet, registry: Registry, tell: Listener, *, base: str) -> None:
+        self._outlet, self._registry, self._tell = outlet, registry, tell
+        self._base = base
+        self._after = -1  # everything up to here is acknowledged
+
+    def due(self) -> None:
+        """Announce what is new. Raises Retry: then it is due again."""
+        progress = self._registry.progress
+        assert progress is not None
+        for window in [w for w in progress.shards if w > self._after]:
+            name = f"{ANNOUNCED}{window:012d}.json"
+            if not self._known(name):
+                manifest = self._registry.manifest(window)
+                self._outlet.send(messages.announcement(manifest, self._base))
+                self._outlet.flush()
+                told = {"window": window, "rows_digest": manifest.rows_digest}
+                self._registry.store.create(name, tables.canonical(told))
+                self._tell("announced", {"window": window})
+            self._after = window
+
+    def _known(self, name: str) -> bool:
+        try:
+            self._registry.store.get(name)
+        except Missing:
+            return False
+        return True
+
+    def close(self) -> None:
+        self._outlet.close()

@@ -1,0 +1,97 @@
+"""Effects of lanes made real: windows opened, parts and shards made durable, in order (law 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from daemon.lanes.gather import Gathering
+from daemon.lanes.lane import Lane, Open, PutPart
+from daemon.ports import LaneId, Source
+from daemon.registry.registry import Registry
+from daemon.running import facts
+from daemon.running.engines import Engines
+from daemon.running.intake import Intake
+from daemon.running.outgoing import Letters
+from daemon.running.pinning import Pinning
+from daemon.running.settle import Settler
+from daemon.running.standing import Standing
+from daemon.running.start import stand
+
+
+@dataclass(slots=True, eq=False)
+class Performer:
+    """Letters before parts, parts before shards; each is told once it is durable."""
+
+    source: Source
+    registry: Registry
+    engines: Engines
+    pinning: Pinning
+    settler: Settler
+    intake: Intake
+    standing: Standing
+    tell: facts.Listener
+    letters: Letters | None
+    lanes: dict[LaneId, Lane]
+    _newest: int | None = None  # the last shard that was told
+
+    def open(self, lane: Lane, effect: Open) -> bool:
+        """Begin the window that a lane wants. False: it waits, or covers windows empty first."""
+        passed = self.pinning.passed(effect.window)
+        opened = self.pinning.open(effect.window) if passed is None else None
+        if opened is not None and lane.lane not in opened[0].lanes:
+            passed = effect.window
+        if passed is not None:
+            # a new partition: it covers such windows empty, and wants the next (law 4)
+            self.perform(lane.cover(passed, "record"))
+        if passed is not None or opened is None:
+            return False
+        rules = opened[1]
+        engine = self.engines.of(rules.edition)
+        lane.engine = engine.model.engine
+        lane.begin(effect.window, Gathering(rules, engine.grading.names))
+        return True
+
+    def perform(self, effects: tuple[PutPart, ...]) -> bool:
+        """Make parts durable in order; True if there was anything to do."""
+        all(self.put(effect) for effect in effects)  # up to the first that lost its race
+        return bool(effects)
+
+    def put(self, effect: PutPart) -> bool:
+        """Make a part durable. Who comes second resumes at the lane's newest part."""
+        if self.letters is not None:
+            self.letters.flush()
+        won = self.registry.put_part(effect.part)
+        self.standing.worked()
+        if not won:
+            self.intake.drop(effect.lane)
+            self.registry.refresh()
+            stand(self.source, self.registry, again=self.lanes[effect.lane])
+        manifest = effect.part.manifest
+        told = {**facts.of_part(manifest), "manifest": manifest}
+        self.tell("part" if won else "lost_race", told)
+        if won:
+            self.settle()
+        return won
+
+    def settle(self) -> bool:
+        """Every shard that can be made now; True if any was."""
+        moved = False
+        while (made := self.settler.settle()) is not None:
+            self.standing.worked()
+            rules = self.pinning.open(made.window)
+            told = {"manifest": made, "rules": rules[1] if rules else None}
+            self.tell("shard", {**facts.of_shard(made), **told})
+            self._newest, moved = made.window, True
+        return moved
+
+    def refresh(self) -> bool:
+        """See what others did; True if anything was new. Their shards are told too."""
+        new = self.registry.refresh()
+        progress = self.registry.progress
+        assert progress is not None
+        if self._newest is None:  # what was there before is no news
+            self._newest = max(progress.shards, default=-1)
+        for window in [w for w in progress.shards if w > self._newest]:
+            self.tell("shard_seen", {"manifest": self.registry.manifest(window)})
+            self._newest = window
+        return new
