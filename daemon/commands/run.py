@@ -14,11 +14,12 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
-from daemon.commands.session import Session, config_argument, open_session
+from daemon.commands.service import Service
+from daemon.commands.session import Session, config_argument, open_session, version
+from daemon.commands.telling import Teller
 from daemon.console import Console
-from daemon.learning.rules import COLD
 from daemon.loop import Loop
-from daemon.ports import EXIT_CONFIG, EXIT_OK, Fatal, Source
+from daemon.ports import EXIT_OK, EXIT_STATE, Fatal, Source
 from daemon.registry import bundle
 from daemon.running import start
 from daemon.stores import local, prove
@@ -32,8 +33,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Raises Fatal."""
-    session = open_session(arguments, console)
-    work(session)
+    console.serve()
+    with signals():
+        work(open_session(arguments, console))
     return EXIT_OK
 
 
@@ -47,21 +49,34 @@ def work(session: Session, progress: Callable[[int], None] | None = None) -> boo
     if not registry.editions:
         raise Fatal(
             "this store has no edition: nothing says which checkpoint scores",
-            code=EXIT_CONFIG,
+            code=EXIT_STATE,
             hint="publish one first: sluice publish CHECKPOINT_FOLDER",
         )
     registry.check_key(session.config.policy.key_id, session.key)
-    genesis = start.found(source, registry, session.config.stream, session.clock)
-    registry.start()
     teller = Teller(console, progress)
+    with Service(session, source, teller, version()) as service:
+        return serve(session, source, service, teller)
+
+
+def serve(session: Session, source: Source, service: Service, teller: Teller) -> bool:
+    """The loop, from the genesis to the end."""
+    registry, config, console = session.registry, session.config, session.console
+    genesis = start.found(source, registry, config.stream, session.clock)
+    registry.start()
+    service.founded(genesis, registry)
+    for lane in sorted(entry.lane for entry in genesis.lanes):
+        if lane not in {info.lane for info in source.lanes()}:
+            service.tell("absent", {"lane": str(lane)})
     loop = Loop(
-        source, registry, session.engines, session.clock, session.config.process, teller.tell
-    )
+        source, registry, session.engines, session.clock, config.process, service.tell,
+        letters=service.letters, announcer=service.announcer, breaker=service.breaker,
+    )  # fmt: skip
     console.log(
         "started", lanes=len(genesis.lanes), first_window=genesis.first_window,
         editions=len(registry.editions), process=os.getpid(),
     )  # fmt: skip
-    with signals(loop):
+    service.begin()
+    with signals(loop, service.leave):
         ended = loop.run()
     console.log("stopped", ended=ended, records=teller.records, shards=teller.shards)
     return ended
@@ -81,54 +96,24 @@ def obey(session: Session, source: Source) -> None:
     session.console.log("replay", decisions="recorded", objects=copied)
 
 
-class Teller:
-    """Facts of the loop as log lines; counts what it need not say each time."""
-
-    def __init__(self, console: Console, progress: Callable[[int], None] | None = None) -> None:
-        self._console, self._progress = console, progress
-        self.records = self.shards = 0
-        self._cold = ""
-
-    def tell(self, event: str, facts: dict[str, object]) -> None:
-        """The loop's listener."""
-        if event == "absorbed":
-            self.records += int(str(facts["records"]))
-            if self._progress is not None:
-                self._progress(int(str(facts["records"])))
-            return
-        if event == "shard":
-            self.shards += 1
-            cold = str(facts["cold"])
-            if cold and cold != self._cold:
-                self._console.say(f"window {facts['window']} is selected uniformly: {COLD[cold]}")
-            self._cold = cold
-            self._warn(facts)
-        if self._progress is None:  # a bar says it already
-            fields = {k: v for k, v in facts.items() if isinstance(v, int | float | str)}
-            self._console.log(event, **fields)
-
-    def _warn(self, facts: dict[str, object]) -> None:
-        """A window of which nothing was accepted: rarely the traffic, mostly the mapping."""
-        if facts["worst_reason"] in ("", "suspect"):  # suspects were read, and go to review
-            return
-        if facts["refused"] == facts["records"]:
-            self._console.say(
-                f"warning: all {facts['records']} records of window {facts['window']} were refused,"
-                f" {facts['worst_count']} as {facts['worst_reason']}: does policy.record name the "
-                "fields as the records do?"
-            )
-
-
 class signals:  # noqa: N801 - reads as a `with` block
-    """The first SIGTERM or SIGINT asks the loop to stop; the second ends the process at once."""
+    """The first SIGTERM or SIGINT asks the loop to stop; the second ends the process at once.
 
-    def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+    Without a loop nothing is at hand yet: the first one ends it.
+    """
+
+    def __init__(
+        self, loop: Loop | None = None, leave: Callable[[], None] = lambda: None
+    ) -> None:
+        self._loop, self._leave = loop, leave
         self._before: dict[int, object] = {}
 
     def _received(self, number: int, frame: FrameType | None) -> None:
+        if self._loop is None:
+            os._exit(EXIT_OK)
         if self._loop.stopping:
             os._exit(SECOND_SIGNAL)  # whole objects only are durable: nothing to clean up
+        self._leave()
         self._loop.stop()
 
     def __enter__(self) -> None:

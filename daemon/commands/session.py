@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import cast
 
 import msgspec
 
 from daemon.clock import SystemClock
-from daemon.config import keyfile
+from daemon.config import keyfile, places
 from daemon.config import reader as config
 from daemon.config.settings import Config
 from daemon.console import Console
@@ -24,6 +27,7 @@ from daemon.running.engines import Engines
 from scoring import kinds
 
 VARIABLE = "SLUICE_CONFIG"
+DIGITS = re.compile(r"[0-9]{1,12}")  # as many as the names of objects have room for
 
 
 def config_argument(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +39,17 @@ def config_argument(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get(VARIABLE) or "sluice.yaml",
         help=f"configuration (default: ${VARIABLE}, else ./sluice.yaml)",
     )
+
+
+def count(least: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number, and not too small."""
+
+    def read(text: str) -> int:
+        if DIGITS.fullmatch(text) is None or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more")
+        return int(text)
+
+    return read
 
 
 @dataclass(slots=True, eq=False)
@@ -114,16 +129,36 @@ class Session:
         ]
         if text == "last" and windows:
             return windows[-1]
-        for part in (text, *reversed(Path(text).parts)):
-            if part.isdigit() and int(part) in windows:
-                return int(part)
+        numbers = [int(part) for part in reversed(Path(text).parts) if DIGITS.fullmatch(part)]
+        if text != "last" and not numbers:
+            raise Fatal(
+                f"{text!r} names no window",
+                code=EXIT_CONFIG,
+                hint="give its number, `last`, or a path that holds the number",
+            )
+        for number in numbers:
+            if number in windows:
+                return number
         near = f"the store has {windows[0]} to {windows[-1]}" if windows else "the store has none"
-        raise Fatal(f"there is no shard {text}", code=EXIT_CONFIG, hint=near)
+        raise Fatal(f"there is no shard {text}", code=EXIT_STATE, hint=near)
 
 
 def open_session(arguments: argparse.Namespace, console: Console) -> Session:
     """Read the configuration. Raises ConfigError, and Fatal where there is none."""
     return Session(load(Path(arguments.config)), console, SystemClock())
+
+
+def version() -> str:
+    """Of this installation, as letters and metrics name it."""
+    try:
+        return metadata.version("utterance-sluice")
+    except metadata.PackageNotFoundError:
+        return "checkout"
+
+
+def look(config: Config) -> list[places.Seen]:
+    """What stands at the paths that a configuration names, on this machine."""
+    return list(places.look(config, os.environ))
 
 
 def load(path: Path) -> Config:

@@ -87,6 +87,11 @@ class Process(Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
 
+    watchdog_seconds: Annotated[
+        int,
+        Meta(ge=0, le=86_400, description="a loop that hangs for longer is ended; 0: never"),
+    ] = 600
+
     def ahead_ms(self, grace_ms: int) -> int:
         """How far ahead of our clock a live record may be."""
         return grace_ms if self.ahead_seconds is None else self.ahead_seconds * 1000

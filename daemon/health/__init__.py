@@ -1,0 +1,1 @@
+"""What a probe may ask: whether the loop turns, whether work can be done, what the numbers are."""

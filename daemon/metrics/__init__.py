@@ -1,0 +1,1 @@
+"""What Prometheus sees: one catalogue of series, their values, and who sets them."""

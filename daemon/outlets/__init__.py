@@ -1,0 +1,1 @@
+"""Kinds of outlets, one file each: where dead letters and announcements go."""
