@@ -14,7 +14,7 @@ CODE := buffers daemon scoring tests requirements
 quiet := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench lock clean browser
+.PHONY: help demo test test-slow lint bench lock clean browser kafka prometheus docs
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -22,10 +22,10 @@ help: ## list these targets
 demo: .venv/ready ## the whole path on a recorded stream, in minutes: a shard and a report
 	@.venv/bin/sluice demo --out demo $(DEMO)
 
-test: lint browser ## lint, and every test but the slow ones
+test: lint browser kafka prometheus ## lint, and every test but the slow ones
 	@$(quiet) $(bin)/python -m pytest -m "not slow" -n $(WORKERS)
 
-test-slow: .venv-dev/ready browser ## the tests that take minutes: kills, simulations, the demo
+test-slow: .venv-dev/ready browser kafka ## the tests that take minutes: kills, simulations, the demo
 	@$(quiet) $(bin)/python -m pytest -m slow -n $(WORKERS)
 
 lint: .venv-dev/ready ## ruff and mypy --strict
@@ -45,6 +45,15 @@ clean: ## remove environments, caches and the demo
 
 browser: ## Chromium for the tests of the report
 	@.ci/browser
+
+kafka: .venv-dev/ready ## a Kafka broker for the tests of the live source
+	@.ci/kafka
+
+prometheus: ## Prometheus and promtool for the tests of metrics, alerts and the dashboard
+	@.ci/prometheus
+
+docs: .venv-dev/ready ## write what is made from code: docs/metrics.md and the dashboard
+	@$(bin)/python -m tests.monitoring.board
 
 .venv/ready: requirements/demo.txt $(LOCKS)
 	@$(find_python); "$$python" requirements/install.py .venv build.txt demo.txt

@@ -67,6 +67,7 @@ class ListSource:
     lanes_at_once: int = 1
     appear: dict[LaneId, int] = field(default_factory=dict)  # hidden ones: answers until gained
     trouble: str = ""
+    topic_ids: dict[str, str] = field(default_factory=dict)
     step: int = 1  # from one position to the next: more than 1 leaves gaps, as transactions do
 
     def __post_init__(self) -> None:
@@ -79,10 +80,13 @@ class ListSource:
 
     def lanes(self) -> tuple[LaneInfo, ...]:
         return tuple(
-            LaneInfo(lane, self.kinds.get(lane, "utterances"), f"id-{lane.topic}", 0)
+            LaneInfo(lane, self.kinds.get(lane, "utterances"), self._id(lane.topic), 0)
             for lane in sorted(self.records)
             if lane not in self.hidden
         )
+
+    def _id(self, topic: str) -> str:
+        return self.topic_ids.get(topic, f"id-{topic}")
 
     def first_times(self) -> dict[LaneId, int]:
         return {

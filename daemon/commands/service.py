@@ -10,6 +10,7 @@ from daemon.commands.session import Session
 from daemon.commands.telling import Teller, everybody, measure, watch
 from daemon.health.server import Server
 from daemon.health.state import Condition, Health
+from daemon.metrics import past
 from daemon.metrics.metrics import Metrics
 from daemon.policy import Kind
 from daemon.ports import EXIT_BUG, Outlet, Source
@@ -65,8 +66,7 @@ class Service:
     def founded(self, genesis: Genesis, registry: Registry) -> None:
         """The genesis is known, and the engines are about to load."""
         self.metrics.founded(genesis, registry.editions)
-        assert registry.progress is not None
-        self.metrics.recall(registry.manifest(window) for window in registry.progress.shards)
+        self.metrics.recall(past.recalled(registry))
         self.health.tell(Condition.GENESIS, True)
 
     def begin(self) -> None:

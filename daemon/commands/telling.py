@@ -12,7 +12,9 @@ from daemon.metrics.metrics import Lag, Metrics
 from daemon.ports import LaneId, Source
 from daemon.running.facts import Facts, Listener
 
-QUIET = ("turned", "polled", "lags", "shard_seen", "acknowledged", "announced")  # not logged
+QUIET = frozenset(  # not logged
+    {"turned", "polled", "lags", "ahead_lanes", "shard_seen", "acknowledged", "announced"}
+)
 
 
 def everybody(*listeners: Listener) -> Listener:
@@ -101,6 +103,7 @@ def measure(metrics: Metrics) -> Listener:
         "retry": lambda _: metrics.retried(),
         "cannot_run": lambda _: metrics.unrunnable(True),
         "can_run": lambda _: metrics.unrunnable(False),
+        "ahead_lanes": lambda told: metrics.ahead(told["lanes"]),
         "breaker": lambda _: metrics.breaker(True),
         "acknowledged": lambda told: metrics.dead_letters(told["letters"]),
         "announced": lambda _: metrics.announced(),

@@ -81,6 +81,8 @@ PROCESS = (
            "Records of these batches; what is read again counts again."),
     Series("sluice_pin_unrunnable", "gauge",
            "1 while a pin names an edition that this process cannot run; its lanes are paused."),
+    Series("sluice_ahead_lanes", "gauge",
+           "Lanes that wait: their next record claims a time too far ahead of our clock."),
     Series("sluice_breaker_open", "gauge",
            "1 while so much is refused that reading has stopped."),
     Series("sluice_dead_letters_total", "counter",

@@ -40,6 +40,7 @@ class Metrics:
         self.ready(False)
         self.unrunnable(False)
         self.breaker(False)
+        self.ahead(0)
 
     def exposition(self) -> bytes:
         """What a scrape gets: see values.CONTENT_TYPE."""
@@ -91,6 +92,10 @@ class Metrics:
         """So much was refused that reading has stopped, or goes on again."""
         self._put("sluice_breaker_open", is_open)
 
+    def ahead(self, lanes: int) -> None:
+        """So many lanes wait for our clock now."""
+        self._put("sluice_ahead_lanes", lanes)
+
     def dead_letters(self, acknowledged: int) -> None:
         """Refused records stand in the dead-letter topic."""
         self._add("sluice_dead_letters_total", acknowledged)
@@ -117,7 +122,7 @@ class Metrics:
         self._show(manifest, rules)
 
     def recall(self, manifests: Iterable[ShardManifest]) -> None:
-        """Shards of earlier processes, in ascending order: what drift is measured against."""
+        """Shards of earlier processes, ascending: see daemon.metrics.past."""
         for manifest in manifests:
             self._show(manifest, None)
 

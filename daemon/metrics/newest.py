@@ -21,6 +21,11 @@ from scoring.types import Reason
 DAY_MS = 86_400_000  # what the reference of drift covers: all hours of a day
 
 
+def reference_windows(genesis: Genesis) -> int:
+    """How many windows a reference of drift has once it is full."""
+    return max(1, DAY_MS // genesis.period_ms)
+
+
 class Newest:
     """Follows the shards of a store in ascending order."""
 
@@ -98,8 +103,7 @@ class Newest:
         sides: dict[Labels, float] = {(scope, "window"): d.rows for scope, d in found.items()}
         sides |= {(scope, "reference"): d.reference_rows for scope, d in found.items()}
         values.put("sluice_selection_drift_rows", sides)
-        most = max(1, DAY_MS // self._genesis.period_ms)
-        self._reference = drift.extend(before, window, most)
+        self._reference = drift.extend(before, window, reference_windows(self._genesis))
         values.put("sluice_selection_drift_reference_windows", self._reference.windows)
 
 

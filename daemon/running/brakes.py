@@ -34,12 +34,16 @@ class Brakes:
 
     def ahead(self, lane: Lane, segment: Segment) -> bool:
         """The segment would open a window that has not come: the lane waits for our clock."""
+        self._ahead &= self.lanes.keys()  # a lane that was lost is not ours to hold
         limit_ms = self.clock.now() * 1000 + self.ahead_ms
         if segment.opens_ms <= limit_ms or self.source.finished(lane.lane):
-            self._ahead.discard(lane.lane)
+            if lane.lane in self._ahead:
+                self._ahead.discard(lane.lane)
+                self.tell("ahead_lanes", {"lanes": len(self._ahead)})
             return False
         if lane.lane not in self._ahead:
             self._ahead.add(lane.lane)
+            self.tell("ahead_lanes", {"lanes": len(self._ahead)})
             self.tell(
                 "ahead",
                 {

@@ -12,6 +12,7 @@ import pytest
 from daemon.loop import Loop
 from daemon.ports import LaneId, Store
 from daemon.registry import bundle
+from daemon.registry.registry import Registry
 from daemon.stores import local
 from daemon.stores.memory import MemoryStore
 from tests.cases import Case, Schedule, random_case
@@ -81,7 +82,12 @@ def replayed(case: Case, origin: Store) -> MemoryStore:
     store = MemoryStore()
     bundle.copy_decisions(origin, store)
     cuts = bundle.closings(origin, tuple(case.records))
-    process = Stepper(world_of(case, store), case, Schedule(5, 64, 200, 2, 2), recorded=cuts)
+    genesis = Registry(origin).genesis
+    assert genesis is not None
+    ids = {entry.topic: entry.topic_id for entry in genesis.lanes}
+    process = Stepper(
+        world_of(case, store), case, Schedule(5, 64, 200, 2, 2), recorded=cuts, topic_ids=ids
+    )
     assert any(process.ended() for _ in range(2_000)), "it ends where the parts end"
     process.close()
     return store

@@ -1,0 +1,35 @@
+"""The shards that a new process must recall, so that it measures drift as the one before it did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from daemon.metrics.newest import reference_windows
+from daemon.registry.registry import Registry
+from daemon.shards import shard
+from daemon.shards.shard import ShardManifest
+
+
+def recalled(registry: Registry) -> Iterator[ShardManifest]:
+    """Ascending: the first shards of the newest one's edition, as far as its reference reaches,
+    then the newest. None where there is none. At most a day of manifests is read.
+    """
+    genesis, progress = registry.genesis, registry.progress
+    assert genesis is not None and progress is not None
+    if not progress.shards:
+        return
+    newest = registry.manifest(progress.shards[-1])
+    edition = registry.editions.get(newest.edition)
+    first = edition.first_window if edition is not None and edition.number else 0
+    warm, most = 0, reference_windows(genesis)
+    for name in registry.store.list(shard.PREFIX, shard.prefix(first)):
+        window = int(name.split("/")[1])
+        if not name.endswith("/manifest.json") or window >= newest.window:
+            continue
+        if warm == most:
+            break
+        manifest = registry.manifest(window)
+        if manifest.edition == newest.edition:
+            warm += not manifest.cold
+            yield manifest
+    yield newest
