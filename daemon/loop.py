@@ -8,6 +8,7 @@ end of each lane's newest part.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 
 from daemon.config.settings import Process
 from daemon.lanes.labels import Labels
@@ -88,12 +89,15 @@ class Loop:
                 try:
                     if not self.turn():
                         if self.ending.complete():
+                            self.upkeep.last()
                             return True
                         self.brakes.check()
                         self.clock.sleep(IDLE_SECONDS)
                 except Retry as error:
                     self._standing.failed(error)
             self._pipeline.drain()
+            with suppress(Retry):  # the next start tells what is left
+                self.upkeep.last()
             return False
         finally:
             self._pipeline.close()

@@ -32,14 +32,19 @@ class Upkeep:
         if now < self._at:
             return
         self._at = now + SECONDS
+        self.last()
+        if now >= self._lag_at:
+            self._lag_at = now + LAG_SECONDS
+            lags = {lane.lane: self._lag(lane) for lane in self.lanes.values()}
+            self.tell("lags", {"lags": lags})
+
+    def last(self) -> None:
+        """What must not wait for the next time: there may be none. Raises Retry."""
         if self.letters is not None:
             self.letters.flush()
         self.source.commit({lane.lane: lane.absorbed for lane in self.lanes.values()})
-        if now >= self._lag_at:
-            self._lag_at = now + LAG_SECONDS
-            self.tell(
-                "lags", {"lags": {lane.lane: self._lag(lane) for lane in self.lanes.values()}}
-            )
+        if self.announcer is not None:
+            self.announcer.due()
 
     def _lag(self, lane: Lane) -> tuple[int, float]:
         """Records and seconds that a lane is behind."""
