@@ -6,6 +6,7 @@ import argparse
 import ast
 import importlib
 import os
+import re
 import sys
 import traceback
 from contextlib import suppress
@@ -15,6 +16,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from daemon.clock import SystemClock
+from daemon.config.faults import nearest
 from daemon.console import Console
 from daemon.ports import (
     EXIT_BUG,
@@ -41,6 +43,8 @@ COMMANDS = (  # in the order in which a newcomer meets them
     "why",
     "roll",
     "skip",
+    "record",
+    "feed",
     "checkpoint",
     "kinds",
 )
@@ -58,7 +62,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(EXIT_CONFIG, f"{self.prog}: {message}\n")
+        if wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)$", message):
+            message += nearest(wrong[1], re.findall(r"[\w-]+", wrong[2]))
+        self.exit(EXIT_CONFIG, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def parser(chosen: str | None = None) -> argparse.ArgumentParser:
@@ -150,7 +156,7 @@ def _extra(library: str | None) -> str:
 
 def _fail(console: Console, message: str, code: int) -> int:
     for line in message.splitlines():
-        console.say(f"sluice: {line}")
+        console.say(f"sluice: {line}", event="failed", level="error", code=code)
     return code
 
 

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import IO, Self
 
 import rich.box
@@ -60,18 +59,21 @@ class Console:
         self._clock = clock
         self._errors = _Lossy(file=errors, force_terminal=terminal, highlight=False)
         self._output = RichConsole(file=output, force_terminal=terminal, highlight=False)
+        self._json = False
 
     def log(self, event: str, /, **fields: Field) -> None:
-        """One line: coloured on a terminal, else JSON. Never raises for a stream that is gone.
+        """One line: of a service JSON, but on a terminal. Never raises for a stream that is gone.
 
         The field `level` is one of LEVELS; left out, or anything else, it is "info".
         """
+        self._line(event, {name: plain(value) for name, value in fields.items()})
+
+    def _line(self, event: str, shown: dict[str, Field]) -> None:
         moment = datetime.fromtimestamp(self._clock.now(), UTC)
-        shown = {name: plain(value) for name, value in fields.items()}
         level = str(shown.pop("level", "info"))
         level = level if level in LEVELS else "info"
         with suppress(OSError):  # telemetry is lossy: it never stops the work
-            if not self._errors.is_terminal:
+            if self._json:
                 time = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
                 line = {**shown, "time": time, "level": level, "event": plain(event)}
                 _write(self._errors.file, json.dumps(line, separators=(",", ":")) + "\n")
@@ -84,8 +86,18 @@ class Console:
                 text.append(_cell(value))
             self._errors.print(text, soft_wrap=True)
 
-    def say(self, message: str) -> None:
-        """A sentence of ours for the person who called a command: lines on `errors`."""
+    def serve(self) -> None:
+        """From here on it is a service that speaks: but to a terminal, in lines of JSON alone."""
+        self._json = not self._errors.is_terminal
+
+    def say(self, message: str, /, event: str = "said", **fields: Field) -> None:
+        """A sentence of ours for the person who called a command: lines on `errors`.
+
+        Where the log is JSON it is a line of it, as `message` beside the fields.
+        """
+        if self._json:
+            self._line(event, {**fields, "message": message})
+            return
         with suppress(OSError):
             self._errors.print(Text(message), soft_wrap=True)
 
@@ -146,12 +158,7 @@ class Progress:
             self._task = self._bar.add_task(self._title, total=self._total)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._bar is not None:
             self._bar.stop()
 

@@ -30,16 +30,28 @@ class RecordMap(Struct, frozen=True, forbid_unknown_fields=True):
 
     id: Path = "id"
     text: Path = "text"
-    locale: Path | None = None
-    intent: Path | None = None  # of the hypothesis, as production answered
-    confidence: Path | None = None
-    slots: Path | None = None
-    label: Path | None = None
+    locale: Annotated[Path | None, Meta(description="language tag")] = None
+    intent: Annotated[
+        Path | None, Meta(description="of the hypothesis, as production answered")
+    ] = None
+    confidence: Annotated[Path | None, Meta(description="of the hypothesis, 0 to 1")] = None
+    slots: Annotated[Path | None, Meta(description="of the hypothesis")] = None
+    label: Annotated[
+        Path | None, Meta(description="intent that is taken for true; null: none in the record")
+    ] = None
     label_source: Literal["annotated", "weak"] | Path = "annotated"  # or a path that says it
-    consent: Path | None = None  # true, or the record is refused
-    user: Path | None = None  # kept only as a keyed hash
-    event_time: Path | None = None  # milliseconds since the epoch; informative
-    signals: dict[str, Path] = field(default_factory=dict)  # name -> path, numbers or booleans
+    consent: Annotated[
+        Path | None,
+        Meta(description="must be true there, or the record is refused; null: nobody is asked"),
+    ] = None
+    user: Annotated[Path | None, Meta(description="kept only as a keyed hash")] = None
+    event_time: Annotated[
+        Path | None, Meta(description="milliseconds since 1970; informative, decides nothing")
+    ] = None
+    signals: Annotated[
+        dict[str, Path],
+        Meta(description="name: path, of numbers or booleans that rows shall carry"),
+    ] = field(default_factory=dict)
 
 
 class LabelMap(Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +60,12 @@ class LabelMap(Struct, frozen=True, forbid_unknown_fields=True):
     id: Path = "id"
     label: Path = "label"
     label_source: Literal["annotated", "weak"] | Path = "annotated"
-    shard: Path | None = "shard"  # an audit answer names the window of its shard
+    shard: Annotated[
+        Path | None,
+        Meta(
+            description="an audit answer names the window of its shard; null: all are late labels"
+        ),
+    ] = "shard"
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,19 +84,31 @@ class Groups(Struct, frozen=True, forbid_unknown_fields=True):
     """What is balanced. `by`: the first of these that a record has names its group."""
 
     by: tuple[Literal["label", "hypothesis", "argmax"], ...] = ("label", "hypothesis", "argmax")
-    limit: Positive = 512  # named groups; the rest share `other`
-    support: Positive = 20  # records a new group needs before it is named
-    traffic_exponent: Share = 0.5  # target share ~ traffic share ** this: 0 equal, 1 as traffic
-    floor_rows: NotNegative = 1
-    cap_rows: Positive | None = None
+    limit: Annotated[Positive, Meta(description="named groups; the rest share (other)")] = 512
+    support: Annotated[
+        Positive, Meta(description="records a new group needs before it is named")
+    ] = 20
+    traffic_exponent: Annotated[
+        Share, Meta(description="target share ~ traffic share ** this: 0 all alike, 1 as traffic")
+    ] = 0.5
+    floor_rows: Annotated[
+        NotNegative, Meta(description="rows that a group owns before targets speak; 0: none")
+    ] = 1
+    cap_rows: Annotated[Positive | None, Meta(description="most rows of a group; null: no cap")] = (
+        None
+    )
 
 
 class Arms(Struct, frozen=True, forbid_unknown_fields=True):
     """Rows beside the selected ones. Audit and random are uniform by utterance id."""
 
-    audit_rows: NotNegative = 200
-    random_rows: NotNegative = 0  # 0: as many as `capacity_rows`
-    review_rows: NotNegative = 200
+    audit_rows: Annotated[
+        NotNegative, Meta(description="to have labels checked; 0: noise is never measured")
+    ] = 200
+    random_rows: Annotated[
+        NotNegative, Meta(description="to compare with; 0: as many as capacity_rows")
+    ] = 0
+    review_rows: Annotated[NotNegative, Meta(description="suspect labels; 0: none are shown")] = 200
 
 
 class Quarantine(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,8 +116,13 @@ class Quarantine(Struct, frozen=True, forbid_unknown_fields=True):
 
     margin: Annotated[float, Meta(ge=1.0, le=3.0)] = 1.3
     cap: Share = 0.4
-    assumed_rate: Share | None = None  # used while there are no audit answers
-    minimum_answers: Positive = 50  # fewer than these say nothing
+    assumed_rate: Annotated[
+        Share | None,
+        Meta(description="wrong labels until answers tell; null: windows stay cold, not balanced"),
+    ] = None
+    minimum_answers: Annotated[
+        Positive, Meta(description="audit answers under which they say nothing")
+    ] = 50
 
 
 class Learning(Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,7 +131,9 @@ class Learning(Struct, frozen=True, forbid_unknown_fields=True):
     memory_windows: Positive = 12
     low_quantile: Share = 0.05
     high_quantile: Share = 0.95
-    minimum_rows: Positive = 200  # scored rows remembered under which nothing is weighed
+    minimum_rows: Annotated[
+        Positive, Meta(description="scored rows remembered under which nothing is weighed")
+    ] = 200
 
 
 class Rolling(Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,7 +141,12 @@ class Rolling(Struct, frozen=True, forbid_unknown_fields=True):
 
     windows: Positive = 24
     capacity_rows: Positive = 2_000
-    half_life_windows: Positive | None = None  # None: old rows are worth as much as new ones
+    half_life_windows: Annotated[
+        Positive | None,
+        Meta(
+            description="windows until a row counts half; null: old rows are worth as much as new"
+        ),
+    ] = None
 
 
 class Engine(Struct, frozen=True, forbid_unknown_fields=True):
@@ -121,20 +162,25 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     record: RecordMap = RecordMap()
     answer: LabelMap = LabelMap()
     limits: Limits = Limits()
-    identity: Literal["text", "id"] = "text"  # what is kept once
+    identity: Annotated[Literal["text", "id"], Meta(description="what is kept once")] = "text"
     engine: Engine = Engine()
     scores: tuple[Kind, ...] = (Kind("entropy"), Kind("margin"), Kind("el2n"))
     select: Kind = Kind("default")
     reservoir: Kind = Kind("balanced")
-    capacity_rows: Positive = 1_000
-    pool_rows: Positive | None = None  # candidates kept for late labels; None: capacity_rows
+    capacity_rows: Annotated[Positive, Meta(description="selected rows of a window")] = 1_000
+    pool_rows: Annotated[
+        Positive | None,
+        Meta(description="candidates of a lane; null: as many as capacity_rows and rolling need"),
+    ] = None
     groups: Groups = Groups()
     arms: Arms = Arms()
     quarantine: Quarantine = Quarantine()
     learning: Learning = Learning()
     rolling: Rolling = Rolling()
     key_id: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")] = "k1"
-    epoch: Literal["constant"] = "constant"  # draws of a text are the same in every window
+    epoch: Annotated[
+        Literal["constant"], Meta(description="draws of a text are the same in every window")
+    ] = "constant"
     semantics: Literal[1] = SEMANTICS
     normaliser: Literal["nfkc-casefold-1"] = "nfkc-casefold-1"
     unicode: str = unicodedata.unidata_version

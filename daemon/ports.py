@@ -169,7 +169,7 @@ class Store(Protocol):
 
 
 class Message(NamedTuple):
-    """For consumers beside us. They drop what repeats a key: everything is sent at least once."""
+    """For consumers beside us, who drop what repeats a key: everything is sent at least once."""
 
     key: bytes
     headers: tuple[tuple[str, bytes], ...]
@@ -177,23 +177,15 @@ class Message(NamedTuple):
 
 
 class Outlet(Protocol):
-    """Where messages go. Called from the loop's thread only.
-
-    Usual mistake: to remember after a Retry what was not acknowledged. Whoever sent it reads its
-    lane again and sends it again.
-    """
+    """Where messages go. After a Retry nothing is remembered: its lane is read again."""
 
     def send(self, message: Message) -> None:
         """Kept in memory, up to a bound; beyond it as `flush`."""
 
     def flush(self) -> None:
-        """All that was sent is durable. Bounded; raises Retry, or Fatal for what does not heal.
+        """All is durable. The first call says whether it could be. Bounded; raises Retry, Fatal."""
 
-        The first one, with messages or without, says whether they could go at all.
-        """
-
-    def close(self) -> None:
-        """Bounded. What was not flushed is forgotten."""
+    def close(self) -> None: ...
 
 
 class Clock(Protocol):

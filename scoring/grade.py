@@ -7,12 +7,16 @@ those that came later (scoring.candidates).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from scoring.rows import to_grid, top_two
 from scoring.types import MISSING, NO_LABEL, Floats, Grid, Outputs, Score, Scored
+
+S = TypeVar("S", bound=np.generic)
+T = TypeVar("T")
 
 MOST_CLASSES = 65_535  # class indices are stored as uint16, the last one means "none"
 
@@ -55,14 +59,31 @@ def grade(outputs: Outputs, scores: Sequence[Score]) -> Scored:
 
 def take(outputs: Outputs, rows: npt.NDArray[np.intp]) -> Outputs:
     """The outputs of some rows, every column of them."""
-    slots = outputs.slot_probs
+
+    def ragged(column: tuple[T, ...] | None) -> tuple[T, ...] | None:
+        return None if column is None else tuple(column[row] for row in rows)
+
+    def of_rows(column: npt.NDArray[S] | None) -> npt.NDArray[S] | None:
+        return None if column is None else column[rows]
+
+    def of_history(column: Floats | None) -> Floats | None:
+        return None if column is None else column[:, rows]
+
     return Outputs(
         logits=outputs.logits[rows],
         probs=outputs.probs[rows],
-        hidden=None if outputs.hidden is None else outputs.hidden[rows],
-        slot_probs=None if slots is None else tuple(slots[row] for row in rows),
-        labels=None if outputs.labels is None else outputs.labels[rows],
-        history=None if outputs.history is None else outputs.history[:, rows],
+        hidden=of_rows(outputs.hidden),
+        slot_probs=ragged(outputs.slot_probs),
+        labels=of_rows(outputs.labels),
+        history=of_history(outputs.history),
+        hidden_history=of_history(outputs.hidden_history),
+        gradients=ragged(outputs.gradients),
+        slot_labels=ragged(outputs.slot_labels),
+        slot_hidden=ragged(outputs.slot_hidden),
+        lengths=of_rows(outputs.lengths),
+        reference=of_rows(outputs.reference),
+        prior=outputs.prior,
+        trails=outputs.trails,
     )
 
 

@@ -30,8 +30,16 @@ SUPPLIERS: Mapping[str, str] = {
     "hidden": "a checkpoint exported with the input of its last layer",
     "slots": "a checkpoint with a slot head",
     "history": "a model that runs the last m checkpoints",
-    "gradient": "a score that reads outputs only: no model here runs backward",
+    "hidden_history": "a model that runs the last m checkpoints and gives their last layer's input",
+    "gradient": "a model that runs backward under its last m checkpoints: none here does",
+    "slot_labels": "records whose slots were annotated, as tags of the model's words",
+    "slot_hidden": "a checkpoint exported with the input of its slot layer",
+    "lengths": "a model that says how many tokens it read",
+    "reference": "a second checkpoint, trained on held-out rows alone",
+    "prior": "shares of the classes, from the pinned calibration or from a null model",
+    "trails": "slot-trail entropies of the classes (scoring.trails), from the pinned calibration",
 }
+FIELDS: Mapping[str, str] = {"slots": "slot_probs", "gradient": "gradients"}  # others: their name
 
 
 class Unsupplied(ValueError):
@@ -98,14 +106,8 @@ class Scorer:
 
 def _supplied(outputs: Outputs) -> set[str]:
     """What can be needed and is there. Labels come with the records, not from the model."""
-    given = {"label"}
-    if outputs.hidden is not None:
-        given.add("hidden")
-    if outputs.slot_probs is not None:
-        given.add("slots")
-    if outputs.history is not None:
-        given.add("history")
-    return given
+    there = {need for need in SUPPLIERS if getattr(outputs, FIELDS.get(need, need)) is not None}
+    return there | {"label"}
 
 
 def _refuse_twice(what: str, given: Sequence[str]) -> None:

@@ -72,7 +72,16 @@ class Outputs:
     hidden: Floats | None = None  # (n, d), what the last linear layer read
     slot_probs: tuple[Floats, ...] | None = None  # n arrays (T_i, S), first sub-tokens only
     labels: Ints | None = None  # (n,) class index, NO_LABEL or UNKNOWN_LABEL
-    history: Floats | None = None  # (m, n, k) probs under the last m checkpoints
+    history: Floats | None = None  # (m, n, k) probs under the last m checkpoints, this one last
+    # what only some scores read, and what stays None where nobody supplies it
+    hidden_history: Floats | None = None  # (m, n, d) `hidden` under those checkpoints
+    gradients: tuple[Floats, ...] | None = None  # n arrays (m, L_i, d): scores/vog.py says of what
+    slot_labels: tuple[Ints, ...] | None = None  # n arrays (T_i,) tag index, NO_ or UNKNOWN_LABEL
+    slot_hidden: tuple[Floats, ...] | None = None  # n arrays (T_i, d), what the slot layer read
+    lengths: Ints | None = None  # (n,) tokens that the model read of each text
+    reference: Floats | None = None  # (n, k) probs under a model of held-out rows alone
+    prior: Floats | None = None  # (k,) share of each class, all > 0; one table for all rows
+    trails: Floats | None = None  # (k,) slot-trail entropy of each class, bits; for all rows
 
 
 class Model(Protocol):
@@ -102,7 +111,7 @@ class Score(Protocol):
 
     name: str
     high: float  # upper end of the range; the lower end is 0
-    needs: frozenset[str]  # of {"label", "hidden", "slots", "history", "gradient"}
+    needs: frozenset[str]  # "label", and names of scoring.scorer.SUPPLIERS
     cost: str  # "forward" | "checkpoints" | "backward"
     source: str  # paper and equation
 

@@ -35,6 +35,10 @@ def test_imports_go_down_only() -> None:
     none(fault for module in MODULES for fault in rules.floors(module, KNOWN))
 
 
+def test_imports_make_no_circle() -> None:
+    none(rules.circles(MODULES, KNOWN))
+
+
 def test_libraries_have_one_owner() -> None:
     none(fault for module in MODULES for fault in rules.owners(module))
 

@@ -1,18 +1,21 @@
 """sluice checkpoint: what is published, and HF -> ONNX export with a printed parity check.
 
-sluice checkpoint list
-sluice checkpoint show 3f9c12
-sluice checkpoint export hf-folder onnx-folder
+    sluice checkpoint list
+    sluice checkpoint show 3f9c12
+    sluice checkpoint export hf-folder onnx-folder
+
+The export reads and writes folders; `sluice publish` takes what it wrote.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
-from daemon.ports import EXIT_CONFIG, EXIT_OK, Fatal
+from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, EXIT_WRITE, Fatal
 from scoring import checkpoints, export
 from scoring.models import graph
 from scoring.models.selftest import PROBES
@@ -24,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     config_argument(listing)
     show = actions.add_parser("show", help="one checkpoint: labels, files, digests")
     config_argument(show)
-    show.add_argument("digest", help="digest, or its first characters")
+    show.add_argument("digest", metavar="DIGEST", help="digest, or its first characters")
     out = actions.add_parser("export", help="a Hugging Face folder as ONNX: no torch to score")
     out.add_argument("folder", metavar="HF_FOLDER")
     out.add_argument("target", metavar="ONNX_FOLDER", help="is created")
@@ -66,28 +69,38 @@ def _show(session: Session, start: str) -> None:
     found = [d for d in checkpoints.list_checkpoints(store) if d.startswith(start)]
     if len(found) != 1:
         raise Fatal(
-            f"{len(found)} checkpoints begin with {start!r}",
-            code=EXIT_CONFIG,
+            f"{len(found) or 'no'} checkpoints begin with {start!r}",
+            code=EXIT_STATE,
             hint="`sluice checkpoint list` shows them",
         )
     checkpoint = checkpoints.read_checkpoint(store, found[0])
     console = session.console
-    console.say(f"{found[0]}: {checkpoint.format}, texts cut at {checkpoint.max_length} tokens")
-    console.say(f"labels: {', '.join(checkpoint.labels)}")
+    console.write(
+        f"{found[0]}: {checkpoint.format}, texts cut at {checkpoint.max_length} tokens\n"
+        f"labels: {', '.join(checkpoint.labels)}\n"
+    )
     files = [(file.name, file.bytes, file.sha256) for file in checkpoint.files]
     console.table(("file", "bytes", "sha256"), files)
 
 
 def _export(folder: Path, target: Path, console: Console) -> None:
+    if os.path.lexists(target):
+        raise Fatal(f"{target} exists already", code=EXIT_CONFIG, hint="name a new folder")
+    if not folder.is_dir():
+        raise Fatal(f"{folder} is no folder", code=EXIT_CONFIG)
     checkpoint, blobs = checkpoints.read_directory(folder)
     files = checkpoints.as_files(checkpoint, blobs)
     exported, made = export.export(files, folder.name[:64])
-    if target.exists():
-        raise Fatal(f"{target} exists already", code=EXIT_CONFIG, hint="name a new folder")
-    target.mkdir(parents=True)
-    for name, data in made.items():
-        (target / name).write_bytes(data)
-    console.say(f"wrote {target}: {', '.join(sorted(made))}")
+    try:
+        target.mkdir(parents=True)
+        for name, data in made.items():
+            (target / name).write_bytes(data)
+    except OSError as error:
+        raise Fatal(
+            f"cannot write {target}: {error.strerror}", code=EXIT_WRITE, hint="name another folder"
+        ) from None
+    console.write(f"{target}\n")
+    console.say(f"wrote {', '.join(sorted(made))}")
     try:
         distance = graph.parity(checkpoints.as_files(exported, made), files, PROBES)
     except ImportError:

@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from daemon.clock import SystemClock
 from daemon.commands import publish, report
 from daemon.commands import run as runner
-from daemon.commands.session import Session
+from daemon.commands.session import Session, count
 from daemon.config import reader as config
 from daemon.console import Console
 from daemon.demo import corpus as corpora
@@ -35,7 +35,8 @@ from daemon.demo.traffic import Shape
 from daemon.demo.world import Place
 from daemon.derived import rolling
 from daemon.derived.history import History
-from daemon.ports import EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_OK, EXIT_STATE, Fatal
+from daemon.ports import EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_OK, EXIT_STATE, EXIT_WRITE, Fatal
+from daemon.registry.publish import Refused
 
 SEEDS = 5  # of heads trained on each arm
 
@@ -43,24 +44,32 @@ SEEDS = 5  # of heads trained on each arm
 def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="PATH", help="SNIPS, ATIS or CLINC150, or JSON lines")
     parser.add_argument("--out", default="demo", metavar="FOLDER", help="made anew (default: demo)")
-    parser.add_argument("--records", type=int, default=20_000, help="length of the stream")
-    parser.add_argument("--lanes", type=int, default=3, help="partitions of the topic")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, another stream")
-    parser.add_argument("--threads", type=int, help="of the model (default: one per core)")
-    parser.add_argument("--batch-records", type=int, default=256, help="changes no digest")
-    parser.add_argument("--order", default="behind", help="behind, round-robin or a number: "
-                        "which lane is read first; changes no digest")  # fmt: skip
-    parser.add_argument("--lanes-at-once", type=int, default=1, help="changes no digest")
+    for name, least, default, meaning in (
+        ("records", 200, 20_000, "length of the stream"),
+        ("lanes", 1, 3, "partitions of the topic"),
+        ("seed", 0, 0, "another seed, another stream"),
+        ("threads", 1, None, "of the model (default: one per core)"),
+        ("batch-records", 1, 256, "changes no digest"),
+        ("lanes-at-once", 1, 1, "changes no digest"),
+    ):
+        shown = meaning if default is None else f"{meaning} (default: {default})"
+        parser.add_argument(f"--{name}", type=count(least), default=default, help=shown)
+    parser.add_argument("--order", type=_order, default="behind", metavar="behind|round-robin|N",
+                        help="which lane is read first; changes no digest")  # fmt: skip
+
+
+def _order(text: str) -> int | str:
+    return text if text in ("behind", "round-robin") else count(0)(text)
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Build the world, run it, look at what came out. Raises Fatal."""
     place = world.Place(Path(arguments.out).resolve())
-    _clear(place.folder)
     clock = SystemClock()
     began = clock.monotonic()
     with console.progress("preparing", 5) as bar:
         corpus = corpora.read(arguments.data) if arguments.data else house.home(seed=arguments.seed)
+        _clear(place.folder)  # not before: wrong data cost nobody an earlier demo
         bar.advance()
         shape = Shape(records=arguments.records, lanes=arguments.lanes)
         made = stream.make(corpus, shape, seed=arguments.seed)
@@ -87,9 +96,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     rolling.write(history, rolled)
     report.write(session, "last", place.report)
     _tell(session, history, place, corpus, encoder)
-    console.say(f"  took      {clock.monotonic() - began:.0f} s, downloads aside")
-    console.say(f"look at     {place.report}")
-    console.say(f"then        sluice verify last -c {place.config}")
+    console.say(
+        f"  took      {clock.monotonic() - began:.0f} s, downloads aside\n"
+        f"look at     {place.report}\nthen        sluice verify last -c {place.config}"
+    )
     path = place.store / rolled.name
     console.write(
         f"demo: ok shard={path} rows={len(rolled.rows['id'])} groups={len(rolled.kept)} "
@@ -108,14 +118,16 @@ def _clear(folder: Path) -> None:
                 hint="name a new folder with --out",
             )
         shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise Fatal(f"cannot make {folder}: {error.strerror}", code=EXIT_WRITE) from None
 
 
 def _session(arguments: argparse.Namespace, place: Place, console: Console) -> Session:
     """The written configuration, read as `sluice run` would, with this command's overrides."""
     read = config.load(place.config)
-    order = int(arguments.order) if arguments.order.isdigit() else arguments.order
-    reading = {"order": order, "lanes_at_once": arguments.lanes_at_once}
+    reading = {"order": arguments.order, "lanes_at_once": arguments.lanes_at_once}
     source = replace(read.source, options={**read.source.options, **reading})
     process = replace(read.process, batch_records=arguments.batch_records)
     return Session(replace(read, source=source, process=process), console, SystemClock())
@@ -124,12 +136,9 @@ def _session(arguments: argparse.Namespace, place: Place, console: Console) -> S
 def _publish(session: Session, place: Place, number: int, first_window: int) -> None:
     folder = place.checkpoint(number)
     given = argparse.Namespace(
-        sample=str(place.sample),
-        policy=None,
-        first=str(first_window),
-        allow_missing_labels=False,
+        sample=str(place.sample), policy=None, first=str(first_window), allow_missing_labels=False
     )
-    if publish.one(session, folder, given) != EXIT_OK:
+    if isinstance(publish.one(session, folder, given), Refused):
         raise Fatal(f"{folder.name} did not pass its gates", code=EXIT_STATE)
 
 
@@ -141,10 +150,12 @@ def _run(session: Session, place: Place, shape: Shape) -> None:
         "--first-window", str(shape.first_window), "--last-window", str(shape.last_window),
         "--period-ms", str(shape.period_ms), "--lag", str(world.LAG),
     ]  # fmt: skip
-    annotator = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - our own module
+    # a session of its own: Ctrl-C is for us, and we end it
+    annotator = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)  # noqa: S603
     try:
         with session.console.progress("scoring and selecting", shape.records) as bar:
-            runner.work(session, progress=bar.advance)
+            if not runner.work(session, progress=bar.advance):
+                raise KeyboardInterrupt
         if annotator.wait(timeout=60):
             raise Fatal("the annotator failed", code=EXIT_DEPENDENCY)
     finally:

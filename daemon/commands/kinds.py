@@ -1,7 +1,9 @@
 """sluice kinds: everything a configuration can name: scores, policies, reservoirs, models ...
 
-sluice kinds
-sluice kinds scores
+    sluice kinds
+    sluice kinds scores
+
+Options are listed with their defaults; what they mean stands in the file of the kind.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ PACKAGES: Mapping[str, str] = {
     "reservoirs": "buffers",
     "sources": "daemon.sources",
     "stores": "daemon.stores",
+    "outlets": "daemon.outlets",
 }
 
 
@@ -33,13 +36,21 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     rows = []
     for what, package in PACKAGES.items():
         if arguments.what in (None, what):
-            rows += [(what, kind, _summary(package, kind)) for kind in kinds.names(package)]
-    console.table(("what", "kind", "summary"), rows)
+            rows += [(what, kind, *_told(package, kind)) for kind in kinds.names(package)]
+    console.table(("what", "kind", "options", "summary"), rows)
     return EXIT_OK
 
 
-def _summary(package: str, kind: str) -> str:
-    """The first line of the file's docstring; the file is not imported."""
+def _told(package: str, kind: str) -> tuple[str | None, str]:
+    """Options, and the first sentence of the file's docstring; the file is not imported."""
     path = Path(__file__).parents[2].joinpath(*package.split("."), f"{kind}.py")
-    document = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return document.split("\n\n", maxsplit=1)[0].replace("\n", " ")
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    document = ast.get_docstring(tree) or ""
+    options = [
+        field.target.id + (f"={ast.unparse(field.value)}" if field.value else "")
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == "Options"
+        for field in node.body
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+    ]
+    return ", ".join(options) or None, document.split("\n\n", maxsplit=1)[0].replace("\n", " ")

@@ -7,7 +7,8 @@
 A window takes the highest edition whose first window has come; nothing that is pinned changes. A
 checkpoint that is refused says why and exits 78; the edition before goes on. The sample (JSON
 lines of text, and label where known) makes the calibration half; without one, the audit rows of
-the newest shards are scored.
+the newest shards are scored. What the gates found goes to standard error, the edition to standard
+output.
 """
 
 from __future__ import annotations
@@ -17,27 +18,24 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
-from daemon.commands.session import Session, config_argument, open_session
+from daemon.commands.sample import read_sample
+from daemon.commands.session import DIGITS, Session, config_argument, open_session
 from daemon.console import Console
 from daemon.lanes.window import window_of
 from daemon.policy import Policy
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, Fatal
 from daemon.registry import pin as pins
-from daemon.registry.publish import Published, Refused, Sample, publish, recent_sample
+from daemon.registry.publish import Published, Refused, publish, recent_sample
 from scoring import checkpoints
 from scoring.manifest import BadCheckpoint
-from scoring.models.base import ENGINES, FormatKind
+from scoring.models.base import ENGINES, BadModel, FormatKind
+from scoring.remedies import REMEDIES
 
 WATCH_SECONDS = 2.0
 
 
-class SampleRow(msgspec.Struct, frozen=True):
-    """One line of a sample file."""
-
-    text: str
-    label: str | None = None
+class Misfit(Fatal):
+    """A checkpoint in a form that the policy's engine does not read."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -56,15 +54,22 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-missing-labels", action="store_true", help="the new model may know fewer intents"
     )
+    parser.add_argument("--json", action="store_true", help="the edition as a JSON object")
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Raises Fatal, BadCheckpoint, ConfigError."""
-    session = open_session(arguments, console)
     if not arguments.watch:
-        return one(session, Path(arguments.folder), arguments)
-    console.say(f"watching {arguments.watch}; Ctrl-C ends it")
-    return watch(session, Path(arguments.watch), arguments)
+        session = open_session(arguments, console)
+        outcome = one(session, Path(arguments.folder), arguments)
+        show(console, outcome, as_json=arguments.json)
+        return EXIT_STATE if isinstance(outcome, Refused) else EXIT_OK
+    console.serve()
+    session, place = open_session(arguments, console), Path(arguments.watch)
+    if not place.is_dir():
+        raise Fatal(f"{place} is no folder to watch", code=EXIT_CONFIG, hint="make it first")
+    console.say(f"watching {place}; Ctrl-C ends it", event="watching")
+    return watch(session, place, arguments)
 
 
 def watch(session: Session, place: Path, arguments: argparse.Namespace) -> int:
@@ -78,10 +83,11 @@ def watch(session: Session, place: Path, arguments: argparse.Namespace) -> int:
             if state and before.get(name) == state and done.get(name) != state:
                 done[name] = state
                 try:
-                    one(session, place / name, arguments)
-                except BadCheckpoint as error:
-                    session.console.log("refused", level="warning", checkpoint=name)
-                    session.console.say(f"{name} refused: {error}")
+                    outcome = one(session, place / name, arguments)
+                except (BadCheckpoint, BadModel, Misfit) as error:
+                    session.console.say(f"{name} refused: {error}", "refused", level="warning")
+                else:
+                    show(session.console, outcome, as_json=arguments.json)
         before = now
         session.clock.sleep(WATCH_SECONDS)
 
@@ -92,15 +98,21 @@ Seen = tuple[tuple[str, int, int], ...]  # name, size and time of each file
 def seen(folder: Path) -> Seen:
     """What tells whether a folder changed between two looks."""
     found = []
-    for path in sorted(folder.iterdir()):
-        with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError):  # it is being moved: the next look will tell
+        for path in sorted(folder.iterdir()):
             status = path.lstat()
             found.append((path.name, status.st_size, status.st_mtime_ns))
     return tuple(found)
 
 
-def one(session: Session, folder: Path, arguments: argparse.Namespace) -> int:
-    """Publish a folder; the exit code."""
+def one(session: Session, folder: Path, arguments: argparse.Namespace) -> Published | Refused:
+    """Publish a folder, and say what its gates found."""
+    if not folder.is_dir():
+        raise Fatal(
+            f"{folder} is no folder",
+            code=EXIT_CONFIG,
+            hint="a checkpoint is a folder with model.safetensors or model.onnx, and its tokenizer",
+        )
     checkpoint, blobs = checkpoints.read_directory(folder, name=folder.name[:64])
     registry, policy = session.registry, session.policy(arguments.policy)
     fit(checkpoint.format, policy)
@@ -123,16 +135,16 @@ def one(session: Session, folder: Path, arguments: argparse.Namespace) -> int:
         session.console.say(
             f"note: windows up to {newest} are pinned already and keep their edition"
         )
-    return EXIT_STATE if isinstance(outcome, Refused) else EXIT_OK
+    return outcome
 
 
 def fit(form: FormatKind, policy: Policy) -> None:
-    """The engine of the policy reads checkpoints of this form. Raises Fatal."""
+    """The engine of the policy reads checkpoints of this form. Raises Misfit."""
     if ENGINES[form] != policy.engine.kind:
         hint = f"set policy.engine.kind to {ENGINES[form]}"
         if form == "hf":
             hint += ", or make an ONNX folder of it with `sluice checkpoint export`"
-        raise Fatal(
+        raise Misfit(
             f"policy.engine.kind: {policy.engine.kind} runs no checkpoint in the form {form}",
             code=EXIT_CONFIG,
             hint=hint,
@@ -140,51 +152,40 @@ def fit(form: FormatKind, policy: Policy) -> None:
 
 
 def tell(console: Console, outcome: Published | Refused) -> None:
-    """Each gate, then the outcome."""
+    """Each gate with its remedy, then the outcome."""
     for finding in outcome.verdict.findings:
         mark = "ok  " if finding.passed else ("warn" if finding.warning else "FAIL")
-        console.say(f"  {mark} {finding.gate}: {finding.detail}")
+        console.say(f"  {mark} {finding.gate}: {finding.detail}", event="gate", gate=finding.gate)
+        if not finding.passed:
+            console.say(f"       {REMEDIES[finding.gate]}", event="remedy", gate=finding.gate)
     if isinstance(outcome, Published):
-        edition = outcome.edition
-        half = f"half from {outcome.sample_rows} rows" if edition.half else "no half: cold at first"
-        console.say(
-            f"published edition {edition.number}: checkpoint {edition.checkpoint[:12]}, "
-            f"{len(edition.classes)} classes, from window {edition.first_window}, {half}"
-        )
+        e = outcome.edition
+        # whatever its first window is, edition 0 decides until another one's has come
+        since = f"from window {e.first_window}" if e.number else "from the genesis on"
+        half = f"half from {outcome.sample_rows} rows" if e.half else "no half: cold at first"
+        console.say(f"published edition {e.number}, {since}, {half}", event="published")
     else:
-        console.say("refused: the edition before goes on")
+        console.say("refused: the edition before goes on", event="refused", level="warning")
 
 
-def read_sample(path: Path) -> Sample:
-    """JSON lines. Raises Fatal naming the line, never what stands in it."""
-    sample = Sample([], [])
-    decoder = msgspec.json.Decoder(SampleRow)
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise Fatal(f"sample {path.name}: {error.strerror}", code=EXIT_CONFIG) from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Fatal(
-                f"sample {path.name}, line {number} is no object with a text",
-                code=EXIT_CONFIG,
-                hint='one line each: {"text": "...", "label": "..."}',
-            ) from None
-        sample.texts.append(row.text)
-        sample.labels.append(row.label)
-    return sample
+def show(console: Console, outcome: Published | Refused, *, as_json: bool) -> None:
+    """The edition, if there is one, as a result."""
+    if isinstance(outcome, Published):
+        e = outcome.edition
+        console.table(
+            ("edition", "checkpoint", "classes", "from_window", "half_rows"),
+            [(e.number, e.checkpoint, len(e.classes), e.first_window, outcome.sample_rows)],
+            as_json=as_json,
+        )
 
 
 def first_window(session: Session, text: str | None) -> int:
     """A window number, an ISO time, or the window after the one that is now."""
-    period = session.config.stream.period_ms
+    genesis = session.registry.genesis  # it decides, whatever the configuration says
+    period = genesis.period_ms if genesis else session.config.stream.period_ms
     if text is None:
         return window_of(int(session.clock.now() * 1000), period) + 1
-    if text.isdigit():
+    if DIGITS.fullmatch(text):
         return int(text)
     try:
         moment = datetime.fromisoformat(text)

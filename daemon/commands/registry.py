@@ -1,23 +1,30 @@
 """sluice registry: what decided a window, and why; without a window, all that the store knows.
 
-sluice registry -c sluice.yaml
-sluice registry -c sluice.yaml 5698443
+    sluice registry
+    sluice registry last
+    sluice registry 5698443
+
+`last` is the newest that has a shard; by its number a window is known as soon as it is pinned.
 """
 
 from __future__ import annotations
 
 import argparse
 
-from daemon.commands.session import Session, config_argument, open_session
+from daemon.commands.session import DIGITS, Session, config_argument, open_session
 from daemon.console import Console
 from daemon.learning.rules import COLD
 from daemon.ports import EXIT_OK, Missing
+from daemon.registry.edition import Edition
 from daemon.registry.pin import FIRST
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     config_argument(parser)
-    parser.add_argument("window", nargs="?", type=int, help="a window (default: list them)")
+    parser.add_argument(
+        "window", nargs="?", metavar="WINDOW",
+        help="a window, a path that names it, or `last` (default: list them)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
@@ -27,8 +34,10 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     session.check()
     if arguments.window is None:
         _overview(session, as_json=arguments.json)
-    else:
-        _window(session, arguments.window, as_json=arguments.json)
+        return EXIT_OK
+    given = arguments.window
+    window = int(given) if DIGITS.fullmatch(given) else session.window(given)
+    _window(session, window, as_json=arguments.json)
     return EXIT_OK
 
 
@@ -37,11 +46,12 @@ def _overview(session: Session, *, as_json: bool) -> None:
     genesis = registry.genesis
     assert genesis is not None
     registry.read_editions()
-    console.say(
-        f"genesis: {len(genesis.lanes)} lanes, windows of {genesis.period_ms // 1000} s from "
-        f"{genesis.first_window}, grace {genesis.grace}, label wait {genesis.label_wait}, "
-        f"lag {genesis.lag}"
-    )
+    console.table(
+        ("lanes", "period_s", "first_window", "grace", "label_wait", "lag"),
+        [(len(genesis.lanes), genesis.period_ms // 1000, genesis.first_window, genesis.grace,
+          genesis.label_wait, genesis.lag)],
+        as_json=as_json,
+    )  # fmt: skip
     console.table(
         ("edition", "checkpoint", "classes", "from window", "select", "score"),
         [
@@ -54,9 +64,10 @@ def _overview(session: Session, *, as_json: bool) -> None:
     rows = []
     for window in session.history().windows():
         m = registry.manifest(window)
-        noise = f"{m.noise.low:.3f}..{m.noise.high:.3f}" if m.noise else ""
+        noise = f"{m.noise.low:.3f}..{m.noise.high:.3f}" if m.noise else None
+        learnt = None if m.calibration_used == FIRST else m.calibration_used
         rows.append(
-            (window, m.edition, m.calibration_used, m.counts["records"], m.arms.get("selected", 0),
+            (window, m.edition, learnt, m.counts["records"], m.arms.get("selected", 0),
              noise, m.cold or "warm", m.rows_digest[:12])
         )  # fmt: skip
     columns = ("window", "edition", "calibration", "records", "selected", "noise", "state", "rows")
@@ -72,7 +83,7 @@ def _window(session: Session, window: int, *, as_json: bool) -> None:
     terms = rules.terms
     suspect = "off" if terms.suspect_below is None else f"plausibility < {terms.suspect_below}/4096"
     facts: list[tuple[str, str | int]] = [
-        ("edition", f"{pin.edition}: the highest whose first window has come"),
+        ("edition", _edition(rules.edition)),
         ("checkpoint", rules.edition.checkpoint),
         ("calibration", f"{learnt}: what was known {genesis.lag} windows before"),
         ("roster", ", ".join(str(lane) for lane in pin.lanes)),
@@ -90,3 +101,13 @@ def _window(session: Session, window: int, *, as_json: bool) -> None:
     except Missing:
         facts.append(("shard", "not made yet"))
     console.table(("what", "decided"), facts, as_json=as_json)
+
+
+def _edition(edition: Edition) -> str:
+    """Which edition a pin names, and why this one (daemon.registry.edition.effective)."""
+    if edition.number == 0:
+        return "0: it decides from the genesis on, until the first window of another has come"
+    return (
+        f"{edition.number}: of those published when the window was pinned, the highest whose "
+        f"first window ({edition.first_window}) had come"
+    )

@@ -14,9 +14,9 @@ import argparse
 from pathlib import Path
 
 from daemon import tables
-from daemon.commands.session import Session, config_argument, open_session
+from daemon.commands.session import Session, config_argument, count, open_session
 from daemon.console import Console
-from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_WRITE, Fatal, Missing
+from daemon.ports import EXIT_OK, EXIT_WRITE, Fatal, Missing
 from daemon.registry.registry import Registry
 from daemon.report import render
 from daemon.shards.shard import PREFIX, ShardManifest
@@ -32,8 +32,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "-o", "--out", metavar="FILE", help="default: shard-WINDOW.html; - is standard output"
     )
     parser.add_argument(
-        "--windows", type=int, default=WINDOWS, metavar="N", help=f"of history (default: {WINDOWS})"
-    )
+        "--windows", type=count(1), default=WINDOWS, metavar="N",
+        help=f"shards of history (default: {WINDOWS})",
+    )  # fmt: skip
     parser.add_argument("--no-texts", action="store_true", help="leave out what was said")
 
 
@@ -48,7 +49,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         return EXIT_OK
     path = Path(arguments.out or f"shard-{window}.html")
     write(session, str(window), path, windows=arguments.windows, texts=texts)
-    console.say(f"wrote {path}")
+    console.write(f"wrote {path}\n")
     return EXIT_OK
 
 
@@ -71,8 +72,6 @@ def page(session: Session, window: int, *, windows: int = WINDOWS, texts: bool =
     """The page of a window's shard. Raises Fatal, Missing."""
     registry = session.registry
     assert registry.genesis is not None  # the session was checked
-    if windows < 1:
-        raise Fatal(f"--windows {windows} is no history", code=EXIT_CONFIG, hint="1 or more")
     manifest = registry.manifest(window)
     rows = tables.decode(registry.store.get(manifest.rows_object))[0] if texts else None
     earlier = [m for w in _before(registry, window, windows - 1) if (m := _manifest(registry, w))]

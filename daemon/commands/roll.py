@@ -4,7 +4,8 @@
     sluice roll 5698443
 
 How many windows, how many rows, and how fast old rows fade stands in the policy (`rolling`).
-Derived, not state: the same windows always give the same rows.
+Derived, not state: the same windows always give the same rows. Prints the name of the object
+in the store that holds them.
 """
 
 from __future__ import annotations
@@ -32,5 +33,5 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         f"{len(rolled.rows['id'])} rows of {len(rolled.kept)} groups from {len(rolled.windows)} "
         f"windows, digest {rolled.rows_digest[:16]}"
     )
-    console.say(rolled.name)
+    console.write(f"{rolled.name}\n")
     return EXIT_OK

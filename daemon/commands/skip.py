@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from daemon.commands.session import config_argument, open_session
+from daemon.commands.session import config_argument, count, open_session
 from daemon.console import Console
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, Fatal, LaneId
 from daemon.registry import skip
@@ -19,7 +19,9 @@ from daemon.registry import skip
 def add(parser: argparse.ArgumentParser) -> None:
     config_argument(parser)
     parser.add_argument("lane", metavar="TOPIC/PARTITION")
-    parser.add_argument("window", metavar="WINDOW", type=int, help="the last window to pass over")
+    parser.add_argument(
+        "window", metavar="WINDOW", type=count(0), help="the last window to pass over"
+    )
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
@@ -35,5 +37,5 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         known = ", ".join(str(entry.lane) for entry in genesis.lanes) if genesis else "none yet"
         raise Fatal(f"{lane} is no lane of this store", code=EXIT_STATE, hint=f"lanes: {known}")
     made = skip.skip(session.registry, lane, arguments.window)
-    console.say(f"skipped {made.lane}, windows {made.window} to {made.through}")
+    console.write(f"skipped {made.lane}, windows {made.window} to {made.through}\n")
     return EXIT_OK

@@ -41,5 +41,5 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
                 findings.append(verify.verify_log(history, manifest, source))
     for finding in findings:
         word = "identical" if finding.identical else "DIFFERS"
-        console.say(f"{finding.grade}: {word} ({finding.detail})")
+        console.write(f"{finding.grade}: {word} ({finding.detail})\n")
     return EXIT_OK if all(finding.identical for finding in findings) else EXIT_STATE

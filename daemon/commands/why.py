@@ -1,6 +1,9 @@
 """sluice why: what became of an utterance: kept, evicted, a repeat, set aside or never seen.
 
-sluice why utterance-0042
+    sluice why utterance-0042
+
+One answer for each record that carried the id. Group, weight and scores are those that its lane
+saw; where a label came late, that is said, and what the shard holds instead.
 """
 
 from __future__ import annotations
@@ -23,12 +26,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     session = open_session(arguments, console)
     fates = why(session.history(), arguments.id, session.key)
     if not fates:
-        console.say(
+        console.write(
             "never seen: no ledger knows this id. Its window may have no part yet, or its record "
-            "was refused: those are counted by reason in the shard's manifest, their ids not kept"
+            "was refused: those are counted by reason in the shard's manifest, their ids not kept\n"
         )
     for fate in fates:
-        console.say(f"{fate.verdict}: {fate.detail}")
+        console.write(f"{fate.verdict}: {fate.detail}\n")
         facts = {"lane": fate.lane, "window": fate.window, "position": fate.position, **fate.facts}
         console.table(("what", "value"), [(k, _cell(v)) for k, v in facts.items()])
     return EXIT_OK

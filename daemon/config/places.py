@@ -32,7 +32,28 @@ def look(config: Config, environment: Mapping[str, str]) -> Iterator[Seen]:
         yield from _written(key, Path(folder))
     for key, folder in folders(config.source, "source"):
         yield from _read(key, Path(folder), FIRST.get(config.source.kind, ""))
+    for key, path in _files(config.source.options, "source.options"):
+        yield from _file(key, Path(path))
     yield from _key(config, environment)
+
+
+def _files(options: Mapping[str, object], key: str) -> Iterator[tuple[str, str]]:
+    """What options name as `..._file`, at any depth: secrets and certificates."""
+    for name, value in options.items():
+        if isinstance(value, dict):
+            yield from _files(value, f"{key}.{name}")
+        elif name.endswith("_file") and isinstance(value, str):
+            yield f"{key}.{name}", value
+
+
+def _file(key: str, path: Path) -> Iterator[Seen]:
+    """Never repeats the path: a secret may have been put in its place."""
+    if not os.path.exists(path):
+        yield Seen(f"{key}: is not there: {_ends(EXIT_CONFIG)}", False)
+    elif not os.path.isfile(path):
+        yield Seen(f"{key}: is no regular file", True)
+    elif not _may(path, os.R_OK):
+        yield Seen(f"{key}: cannot be read by this user: {_ends(EXIT_CONFIG)}", False)
 
 
 def _written(key: str, folder: Path) -> Iterator[Seen]:

@@ -19,7 +19,7 @@ from safetensors.numpy import load
 
 from daemon.decode.normalise import normaliser
 from daemon.policy import Policy
-from daemon.ports import EXIT_CONFIG, Fatal
+from daemon.ports import EXIT_DEPENDENCY, Fatal
 from scoring.models import graph
 from scoring.models import onnx as onnx_engine
 from scoring.models.base import CONFIG_FILE, ONNX_FILE, TOKENIZER_FILE, WEIGHTS_FILE, Files
@@ -37,7 +37,7 @@ def weights_folder() -> Path:
         if (Path(place) / "model" / WEIGHTS_FILE).is_file():
             return Path(place) / "model"
     hint = "install utterance-sluice[demo]"
-    raise Fatal("the sentence encoder is missing", code=EXIT_CONFIG, hint=hint)
+    raise Fatal("the sentence encoder is missing", code=EXIT_DEPENDENCY, hint=hint)
 
 
 class Encoder:

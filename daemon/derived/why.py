@@ -1,4 +1,8 @@
-"""What became of an utterance: kept, evicted, refused, repeated or never seen (`sluice why`)."""
+"""What became of an utterance: kept, evicted, refused, repeated or never seen (`sluice why`).
+
+Scores, weight and group are those of the ledger, which was written before any late label came:
+where one came, a fate says so, and of a row of the shard what it holds instead.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,20 @@ import numpy as np
 from buffers import draw
 from buffers.base import NEVER
 from daemon import tables
+from daemon.decode.decoder import AnswerDecoder
 from daemon.derived.history import History
 from daemon.lanes import ledger
 from daemon.lanes.arms import EPOCH
 from daemon.learning.rules import Rules
 from daemon.ports import Missing
+from daemon.shards import answers
+from daemon.shards.shard import ShardManifest
 from scoring.types import GRID, REASONS
+
+BEFORE_LABEL = (
+    "one came: what is told here is from before it, and it may have changed group, weight and rank"
+)
+BEFORE_LABEL_KEPT = "one came: group, weight and scores above are from before it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,7 @@ def why(history: History, name: str, key: bytes) -> list[Fate]:
     An empty list: never seen, or refused before its id could be read, or the ledger expired.
     """
     high, low = (int(word) for word in draw.identity(key, "id", [name])[0])
+    late = LateLabels(history, key, (high, low))
     fates = []
     for object_name in history.registry.store.list("ledgers/"):
         columns = ledger.read(history.registry.store.get(object_name))
@@ -45,11 +58,37 @@ def why(history: History, name: str, key: bytes) -> list[Fate]:
         window = int(rest.split("-")[0])
         for row in hits.tolist():
             lane = f"{topic}/{int(partition)}"
-            fates.append(_fate(history, columns, row, lane, window))
+            fates.append(_fate(history, late, columns, row, lane, window))
     return sorted(fates, key=lambda fate: (fate.window, fate.lane, fate.position))
 
 
-def _fate(history: History, columns: ledger.Arrays, row: int, lane: str, window: int) -> Fate:
+class LateLabels:
+    """Whether a label of this id came after its record, in time for a window's shard."""
+
+    def __init__(self, history: History, key: bytes, identity: tuple[int, int]) -> None:
+        self._history, self._key, self._identity = history, key, identity
+
+    def came(self, manifest: ShardManifest, rules: Rules) -> bool:
+        """Looks into the label parts that the shard was made of. Raises Missing."""
+        registry, policy = self._history.registry, rules.policy
+        said = answers.read(
+            [registry.part(reference.object) for reference in manifest.labels],
+            AnswerDecoder(policy.answer, policy.limits),
+            self._key,
+            audits_after=manifest.window,  # labels only
+            until=manifest.window,
+        )
+        return self._identity in said.labels
+
+
+def _fate(
+    history: History,
+    late: LateLabels,
+    columns: ledger.Arrays,
+    row: int,
+    lane: str,
+    window: int,
+) -> Fate:
     position, reason = int(columns["position"][row]), REASONS[int(columns["reason"][row])]
     _, rules = history.rules(window)
     weight = int(columns["weight"][row])
@@ -68,6 +107,10 @@ def _fate(history: History, columns: ledger.Arrays, row: int, lane: str, window:
         return Fate(lane, window, position, "pending", "its window has no shard yet", facts)
     place = {(n, p): i for i, (n, p) in enumerate(zip(rows["lane"], rows["position"], strict=True))}
     at = place.get((lane, position))
+    if late.came(manifest, rules):
+        facts["late_label"] = BEFORE_LABEL if at is None else BEFORE_LABEL_KEPT
+        if at is not None:
+            facts |= {f"{n}_in_shard": rows[n][at] for n in ("group", "weight")}
     if at is not None:
         arms = rows["arms"][at]
         if rows["inclusion_probability"][at] is not None:

@@ -93,19 +93,16 @@ def refused(cause: Cause) -> Fatal:
 
 def open_client(kind: Any, arguments: dict[str, Any]) -> Any:
     """A client; where its constructor fails, the thread that it has started is ended."""
-    made: list[Any] = []
+    with ExitStack() as made:
 
-    def network(**given: Any) -> Any:
-        client = KafkaNetClient(**given)
-        # the option of the consumer does not get here (kafka-python 3.0), and a topic that is
-        # deleted while we are subscribed would be made anew by our asking for it
-        client.cluster.config["allow_auto_create_topics"] = False
-        made.append(client)
-        return client
+        def network(**given: Any) -> Any:
+            client = KafkaNetClient(**given)
+            made.callback(client.close)
+            # the option of the consumer does not get here (kafka-python 3.0), and a topic that is
+            # deleted while we are subscribed would be made anew by our asking for it
+            client.cluster.config["allow_auto_create_topics"] = False
+            return client
 
-    try:
-        return kind(kafka_client=network, **arguments)
-    except BaseException:
-        for client in made:
-            client.close()
-        raise
+        opened = kind(kafka_client=network, **arguments)
+        made.pop_all()
+        return opened

@@ -51,10 +51,12 @@ class Security(Struct, frozen=True, forbid_unknown_fields=True):
         else:
             for name in filter(self._has, sasl):
                 yield f"{name}: is for SASL, which protocol {self.protocol} does not use"
-        if self.key_file and not self.certificate_file:
-            yield "key_file: has no certificate_file beside it"
-        if self.key_password_file and not self.certificate_file:
-            yield "key_password_file: has no certificate_file beside it"
+        for name in ("key_file", "key_password_file"):
+            if self._has(name) and not self.certificate_file:
+                yield f"{name}: has no certificate_file beside it"
+        for name in (*tls, "password_file"):
+            if self._has(name) and not getattr(self, name).startswith("/"):
+                yield f"{name}: is no absolute path, it would depend on where sluice is started"
 
     def _has(self, name: str) -> bool:
         return getattr(self, name) is not None

@@ -25,6 +25,14 @@ from daemon.ports import EXIT_STATE, Fatal, Int64s
 
 CODECS: Mapping[str, str] = {".gz": "gzip", ".zst": "zstd"}  # suffix -> pyarrow's name
 LINE_MAX = 64 << 20  # bytes; a line without an end, say of zeros from a small .gz, stops here
+_NO_RECORD = 'is no record of a recording: a line is {"time": MILLISECONDS, "value": YOUR JSON}'
+_ASKS: Mapping[str, str] = {  # how msgspec ends its message -> what we say
+    "field `time`": "has no time",
+    "`$.time`": "has a time that is no whole number of milliseconds since 1970, 0 or more",
+    "`$.offset`": "has an offset that is no whole number, 0 or more",
+    "`$.raw`": "has a raw that is no base64 text",
+    "`$.tombstone`": "has a tombstone that is neither true nor false",
+}
 _TIME = Meta(ge=0, le=2**63 - 1)  # milliseconds since 1970
 
 
@@ -132,15 +140,20 @@ class JsonLines:
         return np.array(offsets, np.int64)
 
     def _refuse_line(self, text: bytes) -> NoReturn:
-        wrong = (at for at, line in enumerate(text.split(b"\n")) if not self._fits(line))
-        refuse(self._path, "is no record of a recording", self._lines + next(wrong, 0) + 1)
+        said = map(self._say, text.split(b"\n"))
+        at, what = next(((at, what) for at, what in enumerate(said) if what), (0, _NO_RECORD))
+        refuse(self._path, what, self._lines + at + 1)
 
-    def _fits(self, line: bytes) -> bool:
+    def _say(self, line: bytes) -> str:
+        """What is wrong with a line, in words of ours alone; "" for nothing."""
         try:
             self._decoder.decode(line)
+        except msgspec.ValidationError as error:
+            said = str(error)  # it may quote the line, so only its end is looked at
+            return next((what for end, what in _ASKS.items() if said.endswith(end)), _NO_RECORD)
         except (msgspec.MsgspecError, RecursionError):
-            return False
-        return True
+            return _NO_RECORD
+        return ""
 
 
 def after(path: Path, positions: Int64s, least: int, lines: int) -> int:

@@ -21,7 +21,7 @@ import base64
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal, Protocol, Self
+from typing import IO, Annotated, Any, Literal, Self
 
 import msgspec
 import pyarrow as pa
@@ -30,13 +30,14 @@ from msgspec import Meta, Raw, Struct
 from daemon.ports import Closing, LaneId
 from daemon.recording.lanefile import CODECS
 from daemon.recording.lanetable import ParquetWriter
+from daemon.recording.lanewriter import INT64_MAX, Checked, LaneWriter
 
 VERSION = 1
 RECORDING, CLOSINGS, REGISTRY = "recording.json", "closings.json", "registry"
 Format = Literal["jsonl", "jsonl.gz", "jsonl.zst", "parquet"]
 FORMATS: tuple[Format, ...] = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
 _BRACKETS = 200  # deeper values are written as raw: how deep JSON may be depends on the reader
-_NotNegative = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_NotNegative = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 _Name = Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)(?!registry$)[A-Za-z0-9._-]{1,200}$")]
 
 
@@ -56,19 +57,6 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True):
 
     version: int
     topics: Annotated[tuple[Topic, ...], Meta(min_length=1)]
-
-
-class LaneWriter(Protocol):
-    """Appends to a file of a lane. Columns of equal length; positions ascend."""
-
-    def append(
-        self, positions: Sequence[int], times_ms: Sequence[int], values: Sequence[bytes | None]
-    ) -> None: ...
-
-    def flush(self) -> None:
-        """Readers of an open lane see what was appended before."""
-
-    def close(self) -> None: ...
 
 
 class RecordingWriter:
@@ -104,7 +92,7 @@ class RecordingWriter:
             path.mkdir(0o700, exist_ok=True)
             target = path / f"{number:06d}.{form}"
         file = open(target, "xb", opener=_private)  # noqa: SIM115 - the writer closes it
-        writer: LaneWriter = ParquetWriter(file) if form == "parquet" else JsonWriter(file, form)
+        writer = Checked(ParquetWriter(file) if form == "parquet" else JsonWriter(file, form))
         self._writers.append(writer)
         return writer
 

@@ -10,6 +10,7 @@ from daemon.lanes import part as parts
 from daemon.ports import EXIT_STATE, Closing, Fatal, LaneId, Store
 
 DECIDED = ("genesis.json", "editions/", "checkpoints/", "keys/", "pins/")
+TAUGHT = "taught/"  # in a recording: what the shards before its first window taught
 
 
 def copy_decisions(origin: Store, target: Store) -> int:
@@ -17,16 +18,19 @@ def copy_decisions(origin: Store, target: Store) -> int:
 
     Raises Fatal, before anything is created, where `target` was decided otherwise.
     """
-    names = [name for prefix in DECIDED for name in origin.list(prefix)]
-    there = {name for prefix in DECIDED for name in target.list(prefix)}
-    for name in names:
-        if name in there and target.get(name) != origin.get(name):
+    names = {name: name for prefix in DECIDED for name in origin.list(prefix)}
+    # a manifest last: whoever sees it may read what it names
+    taught = sorted(origin.list(TAUGHT), key=lambda name: name.endswith("/manifest.json"))
+    names |= {name.removeprefix(TAUGHT): name for name in taught}
+    there = {name for prefix in (*DECIDED, "shards/") for name in target.list(prefix)}
+    for name, kept in names.items():
+        if name in there and target.get(name) != origin.get(kept):
             raise Fatal(
                 f"the store has decisions of its own ({name}), and the recording carries others",
                 code=EXIT_STATE,
                 hint="replay a recorded run into an empty store",
             )
-    return sum(target.create(name, origin.get(name)) for name in names)
+    return sum(target.create(name, origin.get(kept)) for name, kept in names.items())
 
 
 def closings(store: Store, lanes: tuple[LaneId, ...]) -> dict[LaneId, tuple[Closing, ...]]:

@@ -12,7 +12,7 @@ from daemon.decode.normalise import normaliser
 from daemon.learning import grading
 from daemon.learning.calibration import Counts, Half, publish_half
 from daemon.policy import Policy
-from daemon.ports import EXIT_CONFIG, Fatal, Missing
+from daemon.ports import Missing, Retry
 from daemon.registry.edition import Edition
 from daemon.registry.registry import Registry
 from scoring import checkpoints, gates, kinds
@@ -104,7 +104,7 @@ def publish(
     allow_missing_labels: bool = False,
     threads: int = 1,
 ) -> Published | Refused:
-    """Run the gates; if they pass, write checkpoint and edition. Raises Fatal, BadCheckpoint."""
+    """Run the gates; if they pass, write checkpoint and edition. Raises Retry, BadCheckpoint."""
     registry.read_editions()
     previous = registry.editions.get(max(registry.editions, default=-1))
     files = checkpoints.as_files(checkpoint, blobs)
@@ -125,11 +125,7 @@ def publish(
     number = max(registry.editions, default=-1) + 1
     edition = Edition(number, digest, model.classes, policy, half, first_window)
     if registry.publish(edition) != edition:
-        raise Fatal(
-            f"edition {number} was published by somebody else at the same moment",
-            code=EXIT_CONFIG,
-            hint="publish again: it will get the next number",
-        )
+        raise Retry(f"edition {number} was published by somebody else at the same moment")
     return Published(edition, verdict, min(len(sample.texts), SAMPLE_ROWS))
 
 

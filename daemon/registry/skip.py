@@ -5,7 +5,7 @@ from __future__ import annotations
 from daemon.lanes.lane import Lane
 from daemon.lanes.part import PartManifest
 from daemon.lanes.window import NO_TIME, window_of
-from daemon.ports import EXIT_CONFIG, EXIT_STATE, Fatal, LaneId
+from daemon.ports import EXIT_STATE, Fatal, LaneId
 from daemon.registry.registry import Registry
 
 
@@ -30,7 +30,7 @@ def skip(registry: Registry, lane: LaneId, window: int) -> PartManifest:
     if window > max(known + times):
         raise Fatal(
             f"window {window} has not come: no lane is further than {max(known + times)}",
-            code=EXIT_CONFIG,
+            code=EXIT_STATE,
             hint="a skipped window cannot be taken back; name the one that the others wait for",
         )
     standing = Lane(lane, entry.kind, entry.topic_id, period_ms=genesis.period_ms)

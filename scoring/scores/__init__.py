@@ -1,1 +1,1 @@
-"""Scores: one file per kind. A larger score is a more valuable row, in every file."""
+"""Scores: one file per kind. A larger score is a more valuable row, but in null controls."""

@@ -28,8 +28,9 @@ import math
 import numpy as np
 from msgspec import Struct
 
-from scoring.rows import blocks, row_sums
-from scoring.types import UNKNOWN_LABEL, Floats, Ints, Outputs
+from scoring.scores.given import needed, squared_error
+from scoring.scores.scale import bounded
+from scoring.types import Floats, Outputs
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,23 +48,9 @@ class El2n:
 
     def __call__(self, outputs: Outputs) -> Floats:
         """(n,) in [0, sqrt 2]. Raises ValueError without labels."""
-        if outputs.labels is None:
-            raise ValueError("el2n needs labels")
-        result = np.empty(len(outputs.probs), np.float32)
-        for block in blocks(len(result)):
-            result[block] = _squares(outputs.probs[block], outputs.labels[block])
-        # minimum: the square root of a sum that rounded up may pass sqrt 2
-        return np.minimum(np.sqrt(result), np.float32(self.high))
-
-
-def _squares(probs: Floats, labels: Ints) -> Floats:
-    """(n,) ||p - y||^2. Never 1 - 2 p_y + sum p^2: that cancels where p_y is near 1."""
-    error = np.array(probs, np.float32, order="C")
-    known = np.flatnonzero(labels >= 0)
-    error[known, labels[known]] -= np.float32(1.0)
-    error *= error
-    outside: Floats = (labels == UNKNOWN_LABEL).astype(np.float32)
-    return row_sums(error) + outside
+        labels = needed(outputs.labels, self.name, "labels")
+        # bounded: the square root of a sum that rounded up may pass sqrt 2
+        return bounded(np.sqrt(squared_error(outputs.probs, labels)), self.high)
 
 
 def build(_options: Options) -> El2n:

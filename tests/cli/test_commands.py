@@ -15,6 +15,7 @@ from daemon.__main__ import COMMANDS, main
 from daemon.ports import EXIT_BUG, EXIT_CONFIG, EXIT_OK, EXIT_STATE, LaneId
 from daemon.recording.writer import RecordingWriter, Topic
 from scoring.models.table import table_files
+from tests.checkpoint_parts import folder, onnx
 from tests.streams import CLASSES, KEY, PERIOD_MS, Record, say, stream_of
 
 CANARY = "xyzzy-canary-plugh"
@@ -87,16 +88,16 @@ def test_from_publish_to_why(root: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert call(root, "checkpoint", "list") == EXIT_OK
     capsys.readouterr()
     assert call(root, "verify", "last") == EXIT_OK
-    said = capsys.readouterr().err
+    said = capsys.readouterr().out
     assert [line.split(" (")[0] for line in said.splitlines()] == [
         "manifest: identical",
         "ledger: identical",
         "log: identical",
     ]
     assert call(root, "why", "u90001") == EXIT_OK
-    assert capsys.readouterr().err.split(":")[0] in ("kept", "evicted", "review", "repeated")
+    assert capsys.readouterr().out.split(":")[0] in ("kept", "evicted", "review", "repeated")
     assert call(root, "why", "nobody") == EXIT_OK
-    assert capsys.readouterr().err.startswith("never seen")
+    assert capsys.readouterr().out.startswith("never seen")
 
 
 def test_no_text_in_any_output_but_shards(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -115,7 +116,7 @@ def test_no_text_in_any_output_but_shards(root: Path, capfd: pytest.CaptureFixtu
 
 
 def test_an_empty_store_says_what_to_do(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert call(root, "run") == EXIT_CONFIG
+    assert call(root, "run") == EXIT_STATE
     assert "sluice publish" in capsys.readouterr().err
     for words in READING:
         assert call(root, *words) == EXIT_STATE, words
@@ -275,6 +276,7 @@ def test_watch_publishes_what_appears(root: Path) -> None:
     place.mkdir()
     (place / "broken").mkdir()
     (place / "broken" / "pytorch_model.bin").write_bytes(b"a pickle")
+    folder(place / "another", onnx())  # which the policy's engine does not read
     command = [sys.executable, "-m", "daemon", "publish", "--watch", str(place), "--from", "0"]
     command += ["-c", str(root / "sluice.yaml"), "--sample", str(root / "sample.jsonl")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path.cwd()) as process:
@@ -290,4 +292,8 @@ def test_watch_publishes_what_appears(root: Path) -> None:
         said += process.stderr.readlines()
     assert process.returncode == 130
     assert any("safetensors" in line for line in said), "a refusal says what to do"
+    refused = [json.loads(line) for line in said]
+    refused = [line["message"] for line in refused if line["event"] == "refused"]
+    assert [line.split(" ")[0] for line in refused] == ["another", "broken"]
+    assert "set policy.engine.kind to onnx" in refused[0]
     assert (root / "store" / "editions" / "000000.json").is_file()

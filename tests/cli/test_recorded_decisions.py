@@ -58,7 +58,7 @@ def test_decisions_of_two_runs_do_not_mix() -> None:
     recorded.create("editions/000001.json", b"theirs")
     recorded.create("pins/000000000006.json", b"new")
     own.create("editions/000001.json", b"ours")
-    with pytest.raises(Fatal, match="decisions of its own .editions/000001"):
+    with pytest.raises(Fatal, match=r"decisions of its own .editions/000001"):
         copy_decisions(recorded, own)
     assert list(own.list("pins/")) == ["pins/000000000005.json"], "nothing was created"
 

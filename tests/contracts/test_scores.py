@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -12,49 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scoring.catalogue import catalogue
 from scoring.grade import take
 from scoring.kinds import load, names
-from scoring.types import GRID, UNKNOWN_LABEL, Floats, Outputs, Score
+from scoring.scorer import FIELDS, SUPPLIERS
+from scoring.types import GRID, NO_LABEL, UNKNOWN_LABEL, Floats, Outputs, Score
+from tests.outputs import CHECKPOINTS, TAGS, outputs_of, some_outputs
 
 KINDS = names("scoring.scores")
 FACTS = ("Shape:", "Range:", "Direction:", "Needs:", "Cost:", "Source:", "Traps:")
-NEEDS = {"label", "hidden", "slots", "history", "gradient"}
+NEEDS = {"label", *SUPPLIERS}
+CONTROLS = [entry.name for entry in catalogue() if entry.control]
+VALUABLE = [kind for kind in KINDS if kind not in CONTROLS]
+TABLES = ("prior", "trails")  # of classes: not of rows
 
 
 def build(kind: str) -> Score:
     return cast(Score, load("scoring.scores", kind, {}))
 
 
-# scores that read more show their direction in a test of their own
-OF_PROBABILITIES = [kind for kind in KINDS if not build(kind).needs - {"label"}]
-
-
-def softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probs: Floats = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
-    return probs
-
-
-def outputs_of(probs: Floats, labels: object, seed: int = 0) -> Outputs:
-    """Outputs with everything that a score may need."""
-    n, k = probs.shape
-    r = np.random.default_rng(seed)
-    return Outputs(
-        logits=np.log(np.maximum(probs, np.float32(1e-30))),
-        probs=probs,
-        hidden=r.normal(size=(n, 8)).astype(np.float32),
-        slot_probs=tuple(softmax(r.normal(size=(2 + i % 3, 5)).astype("f4")) for i in range(n)),
-        labels=np.asarray(labels, np.int32),
-        history=softmax(r.normal(size=(4, n, k)).astype(np.float32)),
-    )
-
-
-def some_outputs(seed: int, n: int, k: int, sharpness: float = 3.0) -> Outputs:
-    """Random rows, some labels outside the classes."""
-    r = np.random.default_rng(seed)
-    probs = softmax((r.normal(size=(n, k)) * sharpness).astype(np.float32))
-    labels = r.integers(-1, k, n)
-    return outputs_of(probs, np.where(labels < 0, UNKNOWN_LABEL, labels), seed)
+# these read nothing but a row's probabilities and its label
+OF_PROBABILITIES = [kind for kind in VALUABLE if not build(kind).needs - {"label"}]
 
 
 def extremes(k: int) -> Outputs:
@@ -133,11 +111,91 @@ def test_order_does_not_matter(kind: str, seed: int, k: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_memory_layout_does_not_matter_and_nothing_is_written(kind: str) -> None:
     score, outputs = build(kind), some_outputs(3, 33, 64)
-    turned = replace(outputs, probs=np.asfortranarray(outputs.probs))
-    outputs.probs.flags.writeable = False
-    turned.probs.flags.writeable = False
+    turned = outputs
+    for field in fields(Outputs):
+        column = getattr(outputs, field.name)
+        if isinstance(column, tuple):
+            column = tuple(np.asfortranarray(row) for row in column)
+        else:
+            column = np.asfortranarray(column)
+        turned = replace(turned, **{field.name: column})
+    for given_outputs in (outputs, turned):
+        for field in fields(Outputs):
+            column = getattr(given_outputs, field.name)
+            for array in column if isinstance(column, tuple) else (column,):
+                array.flags.writeable = False
     np.testing.assert_array_equal(score(turned), score(outputs))
     np.testing.assert_array_equal(score(outputs), score(outputs))
+
+
+def spoilt(outputs: Outputs, name: str) -> Outputs:
+    """NaN wherever column `name` speaks of row 1; all over a table of classes."""
+    column: Any = getattr(outputs, name)
+    if isinstance(column, tuple):
+        nothing = column[1] * np.float32(np.nan)
+        column = (column[0], nothing, column[2])
+        return replace(outputs, **{name: column})
+    column = column.copy()
+    of_history = name in ("history", "hidden_history")
+    (column[:, 1] if of_history else column if name in TABLES else column[1])[...] = np.nan
+    return replace(outputs, **{name: column})
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"length", "shuffled", "slot_trail_entropy"}))
+def test_what_is_not_a_number_never_becomes_one(kind: str) -> None:
+    """Then grade refuses it: for each column that the score needs, and for all together."""
+    score, two = build(kind), np.full((2, TAGS), 1 / TAGS, np.float32)
+    outputs = replace(
+        some_outputs(11, 3, 4),
+        labels=np.array([0, 1, 2], np.int32),
+        slot_probs=(two, two, two),
+        slot_labels=(np.array([1, NO_LABEL], np.int32),) * 3,
+        slot_hidden=(two, two, two),
+        gradients=(np.ones((4, 2, 3), np.float32),) * 3,
+    )
+    sound = score(outputs)
+    needed = [FIELDS.get(need, need) for need in score.needs - {"label", "slot_labels"}]
+    floats = [f.name for f in fields(Outputs) if "Floats" in str(f.type)]
+    everything = [name for name in floats if name not in TABLES]
+    for names_spoilt in (*([name] for name in needed), everything):
+        broken = outputs
+        for name in names_spoilt:
+            broken = spoilt(broken, name)
+        try:
+            values = score(broken)
+        except ValueError:
+            assert set(names_spoilt) <= set(TABLES)  # refused at once
+            continue
+        assert np.isnan(values[1]), names_spoilt
+        assert values[[0, 2]].tolist() == sound[[0, 2]].tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_what_it_needs_it_says_so(kind: str) -> None:
+    score, outputs = build(kind), some_outputs(0, 3, 4)
+    for need in score.needs:
+        name = {"label": "labels", **FIELDS}.get(need, need)
+        with pytest.raises(ValueError, match=f"{kind} needs "):
+            score(replace(outputs, **cast(dict[str, Any], {name: None})))
+
+
+def test_a_row_is_taken_whole() -> None:
+    outputs = some_outputs(1, 5, 6)
+    some = take(outputs, np.array([3, 1]))
+    for field in fields(Outputs):
+        whole, part = getattr(outputs, field.name), getattr(some, field.name)
+        if field.name in TABLES:
+            expected = whole
+        elif field.name in ("history", "hidden_history"):
+            expected = whole[:, [3, 1]]
+        elif isinstance(whole, tuple):
+            assert [row.tolist() for row in part] == [whole[3].tolist(), whole[1].tolist()]
+            continue
+        else:
+            expected = whole[[3, 1]]
+        np.testing.assert_array_equal(part, expected)
+    bare = take(Outputs(outputs.logits, outputs.probs), np.array([0]))
+    assert all(getattr(bare, field.name) is None for field in fields(Outputs)[2:])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -145,17 +203,25 @@ def test_no_rows_give_no_values(kind: str) -> None:
     assert build(kind)(take(some_outputs(0, 3, 4), np.array([], np.intp))).shape == (0,)
 
 
-@pytest.mark.parametrize("kind", OF_PROBABILITIES)
-@given(seed=st.integers(0, 2**32 - 1), k=st.integers(2, 40))
-def test_larger_is_more_valuable(kind: str, seed: int, k: int) -> None:
-    """Pulling a row towards its label (its best class) never makes it more valuable."""
-    score = build(kind)
+def path(seed: int, k: int) -> tuple[Floats, Outputs]:
+    """Five rows that go from anywhere to all on one class, their label, under all checkpoints."""
     probs = some_outputs(seed, 1, k).probs
     best = int(probs.argmax())
     sure = np.eye(k, dtype=np.float32)[[best]]
     steps = [np.float32(t) for t in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    path = np.concatenate([(1 - t) * probs + t * sure for t in steps]).astype(np.float32)
-    values = score(outputs_of(path, np.full(5, best)))
+    walked = np.concatenate([(1 - t) * probs + t * sure for t in steps]).astype(np.float32)
+    start = take(outputs_of(probs, [best], seed), np.zeros(5, np.intp))
+    alike = replace(start, history=np.repeat(walked[None], CHECKPOINTS, axis=0))
+    return probs, replace(alike, probs=walked, logits=walked)
+
+
+@pytest.mark.parametrize("kind", VALUABLE)
+@given(seed=st.integers(0, 2**32 - 1), k=st.integers(2, 40))
+def test_larger_is_more_valuable(kind: str, seed: int, k: int) -> None:
+    """Pulling a row towards its label (its best class) never makes it more valuable."""
+    probs, outputs = path(seed, k)
+    values = build(kind)(outputs)
     assert (np.diff(values) <= 1e-6).all()
-    assert values[-1] < values[0] or probs.max() > 0.999
-    assert values[-1] == 0
+    if kind in OF_PROBABILITIES:
+        assert values[-1] < values[0] or probs.max() > 0.999
+        assert values[-1] == 0

@@ -22,6 +22,7 @@ from daemon.decode.decoder import Decoder
 from daemon.decode.normalise import normaliser
 from daemon.shards.shard import ROW_TYPES
 from scoring.gates import Gate
+from scoring.remedies import REMEDIES
 from scoring.types import Reason
 from tests.docs.small import CLASSES, blocks, lay_out, moved, read
 from tests.house.plan import KINDS
@@ -139,7 +140,9 @@ def test_bad_configurations_say_what_the_page_says() -> None:
 
 
 def test_gates_are_those_that_are_run() -> None:
-    assert [row[0].strip("`") for row in cells("docs/bad-input.md", "gate")] == list(Gate)
+    rows = cells("docs/bad-input.md", "gate")
+    assert [row[0].strip("`") for row in rows] == list(Gate)
+    assert [row[2] for row in rows] == list(REMEDIES.values()), "and what they say to do"
 
 
 def test_folders_of_kinds_are_all_named() -> None:

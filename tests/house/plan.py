@@ -30,6 +30,7 @@ FLOORS = (
             "daemon.decode",
             "daemon.lanes",
             "daemon.learning",
+            "daemon.messages",
             "daemon.monitors",
             "daemon.policy",
             "daemon.ports",
@@ -53,6 +54,10 @@ FLOORS = (
             "daemon.clock",
             "daemon.config",
             "daemon.console",
+            "daemon.health",
+            "daemon.kafka",
+            "daemon.metrics",
+            "daemon.outlets",
             "daemon.recording",
             "daemon.report",
             "daemon.sources",
@@ -74,6 +79,7 @@ PURE = (
     "scoring.rows",
     "scoring.scorer",
     "scoring.scores",
+    "scoring.trails",
 )
 PURE_MAY_IMPORT: Mapping[str, str] = {
     "scoring.kinds": "reads the folder of kinds: code, never data",
@@ -92,6 +98,7 @@ OWNERS = (
     Owner("google.protobuf", "onnx", ("scoring.models.onnx_checks",)),
     Owner("hassil", "hassil", ("daemon.demo",)),
     Owner("huggingface_hub", "transformers", ("scoring.models.torch",)),
+    Owner("kafka", "kafka-python", ("daemon.kafka", "daemon.sources.kafka")),
     Owner("msgspec", "msgspec", ("daemon", "scoring")),
     Owner("numpy", "numpy", ("buffers", "daemon", "scoring")),
     Owner("obstore", "obstore", ("daemon.stores.bucket",)),
@@ -108,6 +115,7 @@ OWNERS = (
             "daemon.recording.lanetable",
         ),
     ),
+    Owner("prometheus_client", "prometheus-client", ("daemon.metrics.values",)),
     Owner("rich", "rich", ("daemon.console",)),
     Owner("safetensors", "safetensors", ("scoring.export", "scoring.models.torch", "daemon.demo")),
     Owner("tokenizers", "tokenizers", ("scoring.models.tokens",)),
@@ -129,10 +137,18 @@ WORLD: Mapping[str, tuple[tuple[str, ...], str]] = {
     "secrets": ((), "draw by identity: buffers.draw (law 2)"),
     "os.urandom": ((), "draw by identity: buffers.draw (law 2)"),
     "builtins.hash": ((), "it differs in every process: use hashlib or buffers.draw"),
-    "socket": ((), "sources and stores speak to the network through their library"),
+    "socket": (
+        ("daemon.kafka.diagnosis",),
+        "sources and stores speak to the network through their library",
+    ),
     "subprocess": (("daemon.commands.demo",), "nothing but the demo starts processes"),
     "os.environ": (
-        ("daemon.__main__", "daemon.commands.session", "daemon.stores.bucket"),
+        (
+            "daemon.__main__",
+            "daemon.commands.session",
+            "daemon.kafka.settings",
+            "daemon.stores.bucket",
+        ),
         "take it as an argument",
     ),
     "os.getenv": ((), "take it as an argument"),
@@ -156,6 +172,7 @@ IMPURE_METHODS = (
 WRITERS: Mapping[str, str] = {
     "daemon.stores.local": "create: temporary file, fsync, link(2), fsync of the folder",
     "daemon.recording.writer": "makes recordings",
+    "daemon.outlets.file": "appends lines to a file that a user named, fsynced at each flush",
     "daemon.demo": "makes a world to run in",
     "daemon.commands.checkpoint": "exports to a folder that a user named",
     "daemon.commands.report": "writes the page that a user asked for",
@@ -192,7 +209,8 @@ SUMS: Mapping[tuple[str, str], str] = {
 SUMMING = ("sum", "cumsum", "mean", "average", "dot", "matmul", "einsum", "std", "var", "nansum")
 LOGARITHMS = ("log", "log2", "log10", "log1p", "exp", "exp2", "expm1", "pow", "power")
 
-BLIND = ("daemon.loop", "daemon.__main__")  # may catch everything: they name the reaction
+# may catch everything: they name the reaction
+BLIND = ("daemon.loop", "daemon.__main__", "daemon.kafka.polling")
 
 # Folders of kinds -> the suite that walks them.
 KINDS: Mapping[str, str] = {
@@ -202,6 +220,7 @@ KINDS: Mapping[str, str] = {
     "buffers": "tests/contracts/test_reservoirs.py",
     "daemon.sources": "tests/contracts/test_sources.py",
     "daemon.stores": "tests/contracts/test_stores.py",
+    "daemon.outlets": "tests/contracts/test_outlets.py",
 }
 
 LINES, TEST_LINES, FUNCTION_LINES = 200, 300, 50

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator
+from graphlib import CycleError, TopologicalSorter
 
 from tests.house import plan
 from tests.house.tree import PRODUCT, Import, Module, covering, covers, imports
@@ -30,6 +31,17 @@ def floors(module: Module, known: Iterable[str]) -> Iterator[str]:
             f"{module.place(line)}: {module.name} ({mine.name}) imports {target} ({theirs.name}). "
             "Imports go down only: move what both need to a lower floor, or pass it as an argument"
         )
+
+
+def circles(modules: Iterable[Module], known: Iterable[str]) -> Iterator[str]:
+    """No module leads back to itself: each can be read, and moved, without the other."""
+    names = set(known)
+    leads = {m.name: {i.target for i in imports(m, names)} & names - {m.name} for m in modules}
+    try:
+        TopologicalSorter(leads).prepare()
+    except CycleError as error:
+        path = " <- ".join(error.args[1])
+        yield f"{path}: import one another in a circle. Move what both need into a third module"
 
 
 def owners(module: Module) -> Iterator[str]:

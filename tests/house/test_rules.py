@@ -145,3 +145,12 @@ def test_the_longest_pattern_decides() -> None:
     assert covering(("a", "a.b", "a.b.c*"), "a.b.cd") == "a.b.c*"
     assert covering(("a.b",), "a.bc") == ""
     assert covering(plan.PURE, "daemon.monitors.noise") == "daemon.monitors"
+
+
+def test_a_circle_is_found_whatever_its_length() -> None:
+    circle = {"daemon.a": "from daemon import b", "daemon.b": "import daemon.c",
+              "daemon.c": "def f():\n    from daemon.a import A"}  # fmt: skip
+    (fault,) = rules.circles([module(s, n) for n, s in circle.items()], circle)
+    assert all(name in fault for name in circle)
+    line = circle | {"daemon.c": "from onnx import a\nfrom daemon.c import itself"}
+    assert not list(rules.circles([module(s, n) for n, s in line.items()], line))

@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 import pytest
-from cleanlab.rank import get_label_quality_scores
+from cleanlab.rank import get_label_quality_scores  # type: ignore[import-untyped]
 
 from scoring.kinds import load
 from scoring.types import Outputs, Score

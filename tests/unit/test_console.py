@@ -40,7 +40,10 @@ class Gone(io.StringIO):
 
 @pytest.fixture
 def pipe() -> Screen:
-    return Screen(terminal=False)
+    """Of a service whose log is collected."""
+    screen = Screen(terminal=False)
+    screen.console.serve()
+    return screen
 
 
 @pytest.fixture
@@ -85,6 +88,7 @@ def test_prose_is_withheld(pipe: Screen, value: str | float, logged: str) -> Non
 @given(st.text(), st.booleans())
 def test_any_field_is_one_line_that_nothing_obeys(value: str, is_terminal: bool) -> None:
     screen = Screen(terminal=is_terminal)
+    screen.console.serve()
     screen.console.log("seen", value=value)
     shown = screen.errors.getvalue()
     assert shown.count("\n") == 1
@@ -127,20 +131,29 @@ def test_a_log_without_a_reader_stops_nobody() -> None:
     console.say("a fault")
 
 
-def test_sentences_are_printed_as_they_are(pipe: Screen) -> None:
-    pipe.console.say("store.kind: [red]no such kind[/red] " + "x" * 100)
-    assert pipe.errors.getvalue() == "store.kind: [red]no such kind[/red] " + "x" * 100 + "\n"
+def test_what_a_person_called_speaks_in_words_to_a_pipe_too() -> None:
+    screen = Screen(terminal=False)
+    screen.console.say("store.kind: [red]no such kind[/red] " + "x" * 100)
+    screen.console.log("replay", objects=3, text="turn on the light")
+    with screen.console.progress("score log", 2, every_percent=50) as progress:
+        progress.advance()
+    assert screen.errors.getvalue().splitlines() == [
+        "store.kind: [red]no such kind[/red] " + "x" * 100,
+        "22:13:20 replay objects=3 text=withheld(17)",
+        "22:13:20 progress task=score_log percent=50 done=1 total=2",
+    ]
 
 
 def test_sentences_of_a_service_are_lines_of_its_log(pipe: Screen, terminal: Screen) -> None:
-    for screen in (pipe, terminal):
-        screen.console.serve()
+    called = Screen(terminal=False)
+    terminal.console.serve()
+    for screen in (pipe, terminal, called):
         screen.console.say('no "such"\nstore', event="failed", level="error", code=78)
     assert pipe.lines == [
         {"time": "2023-11-14T22:13:20.250Z", "level": "error", "event": "failed"}
         | {"code": 78, "message": 'no "such"\nstore'}
     ]
-    assert terminal.errors.getvalue() == 'no "such"\nstore\n'
+    assert terminal.errors.getvalue() == called.errors.getvalue() == 'no "such"\nstore\n'
 
 
 @pytest.mark.parametrize(("steps", "told"), [(1, [25, 50, 75, 100]), (30, [30, 60, 90, 120])])

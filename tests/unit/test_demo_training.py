@@ -16,7 +16,7 @@ from daemon.demo.corpus import Row
 from daemon.demo.encoder import Encoder, weights_folder
 from daemon.demo.lift import RESAMPLES, differences, lift
 from daemon.demo.training import Head, accuracy, fit, hits, indices, tempered, write_checkpoint
-from daemon.ports import EXIT_CONFIG, Fatal
+from daemon.ports import EXIT_DEPENDENCY, Fatal
 from scoring import checkpoints
 from scoring.models import onnx as onnx_engine
 from scoring.models.base import Files, softmax
@@ -79,7 +79,7 @@ def test_a_missing_encoder_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("daemon.demo.encoder.PACKAGE", "no_such_package_of_ours")
     with pytest.raises(Fatal, match=r"utterance-sluice\[demo\]") as caught:
         weights_folder()
-    assert caught.value.code == EXIT_CONFIG
+    assert caught.value.code == EXIT_DEPENDENCY
 
 
 def test_a_head_learns_what_can_be_learnt() -> None:

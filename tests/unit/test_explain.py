@@ -54,15 +54,31 @@ def test_every_key_and_every_explanation_is_shown() -> None:
     assert f"kinds: {', '.join(names('scoring.scores'))}\n" in shown
 
 
+def test_a_default_of_null_or_zero_says_what_it_means() -> None:
+    """Both are words of this file alone: nobody can guess that 0 rows are as many as another."""
+    found = 0
+    for struct in structs(Config):
+        for field in msgspec.structs.fields(struct):
+            if field.default is None or (field.default == 0 and field.default is not False):
+                word = "null" if field.default is None else "0: "
+                metas = getattr(field.type, "__metadata__", ())
+                said = [struct.__doc__ or "", *(meta.description or "" for meta in metas)]
+                assert any(word in text for text in said), f"{struct.__name__}.{field.name}"
+                found += 1
+    assert found >= 10
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
         ("  period: 5m", "length of a window: 30s, 5m, 1h, 1d, or whole seconds"),
         ("    margin: 1.3", "1 to 3"),
-        ("  identity: text", "one of text, id"),
+        ("  identity: text", "what is kept once; one of text, id"),
         ("    by: [label, hypothesis, argmax]", "each one of label, hypothesis, argmax"),
         ("    label_source: annotated", "one of annotated, weak; or other text"),
-        ("    half_life_windows: null", "at least 1"),
+        ("    minimum_answers: 50", "audit answers under which they say nothing; at least 1"),
+        ("    random_rows: 0", "to compare with; 0: as many as capacity_rows; at least 0"),
+        ("    kind: onnx", "kinds: onnx, table, torch"),
         ('  unicode: "14.0.0"', ""),
     ],
 )

@@ -144,9 +144,9 @@ with RecordingWriter(Path(sys.argv[1]), topics, live=True) as writer:
     for step in sys.stdin:
         number, what = step.split()
         if what == "half":
-            out._file.write(b'{"offset":%s,"time":1,' % number.encode())
+            out._writer._file.write(b'{"offset":%s,"time":1,' % number.encode())
         elif what == "rest":
-            out._file.write(b'"value":%s}\\n' % number.encode())
+            out._writer._file.write(b'"value":%s}\\n' % number.encode())
         elif what == "next":
             out = writer.lane(lane, number=int(number))
         else:

@@ -1,0 +1,41 @@
+"""The file of reference rows that `sluice publish --sample` names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from daemon.ports import EXIT_CONFIG, Fatal
+from daemon.registry.publish import Sample
+
+
+class SampleRow(msgspec.Struct, frozen=True):
+    """One line of a sample file."""
+
+    text: str
+    label: str | None = None
+
+
+def read_sample(path: Path) -> Sample:
+    """JSON lines. Raises Fatal naming the line, never what stands in it."""
+    sample = Sample([], [])
+    decoder = msgspec.json.Decoder(SampleRow)
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise Fatal(f"sample {path}: {error.strerror}", code=EXIT_CONFIG) from None
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise Fatal(
+                f"sample {path}, line {number} is no object with a text",
+                code=EXIT_CONFIG,
+                hint='one line each: {"text": "...", "label": "..."}',
+            ) from None
+        sample.texts.append(row.text)
+        sample.labels.append(row.label)
+    return sample
