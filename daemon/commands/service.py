@@ -10,6 +10,7 @@ from daemon.commands.session import Session
 from daemon.commands.telling import Teller, everybody, measure, watch
 from daemon.health.server import Server
 from daemon.health.state import Condition, Health
+from daemon.health.watchdog import Watchdog
 from daemon.metrics import past
 from daemon.metrics.metrics import Metrics
 from daemon.policy import Kind
@@ -18,7 +19,6 @@ from daemon.registry.genesis import Genesis
 from daemon.registry.registry import Registry
 from daemon.running.breaker import Breaker
 from daemon.running.outgoing import Announcer, Letters
-from daemon.watchdog import Watchdog
 from scoring import kinds
 
 

@@ -22,9 +22,9 @@ from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
 from daemon.shards import rows as row_tables
 from daemon.shards import shard
-from daemon.shards.late import Columns
+from daemon.shards.columns import Columns, plain_name
 from daemon.shards.merge import Labels, Merged, Taken, chances_of, contradictions, standing
-from daemon.shards.pool import First, Pooled, plain_name, pooled
+from daemon.shards.pool import First, Pooled, pooled
 
 LN2_STEPS = int(float(exact.ln(np.array([2.0]))[0]) * draw.RANK_UNIT)
 

@@ -66,8 +66,7 @@ def verify_ledger(history: History, manifest: ShardManifest) -> Finding:
         if fault:
             return Finding("ledger", False, fault)
     made = assemble.assemble(inputs)
-    fault = _first_difference(history, manifest, made.rows)
-    if fault:
+    if fault := _first_difference(history, manifest, made.rows):
         return Finding("ledger", False, fault)
     if made.manifest.calibration != manifest.calibration:
         return Finding("ledger", False, "the calibration that it teaches differs")
@@ -92,8 +91,8 @@ def _replay_ledger(columns: ledger.Arrays, part: Part, rules: Rules) -> str:
         "review": ("review", np.flatnonzero(reasons == CODES[Reason.SUSPECT]), keys, doubt, groups),
     }
     for arm, (purpose, rows, who, weight, group) in offers.items():
-        select = purpose == "select"
-        box = build_pool(rules, rules.policy.pool) if select else build_arm(rules, arm)
+        pooled = purpose == "select"
+        box = build_pool(rules, rules.policy.pool) if pooled else build_arm(rules, arm)
         ranks = draw.log_rank(draw.draw(who[rows], purpose, EPOCH, rules.key), weight[rows])
         box.offer_many(group[rows], ranks, who[rows], positions[rows], rows.tolist())
         kept = box.items()

@@ -122,14 +122,14 @@ class Lane:
         self.taken += 1
 
     def reach(self, position: int) -> None:
-        """What is left up to here are marks of the log and no records."""
+        """What is left up to here are marks of the log."""
         self.position = max(self.position, position)
         if not self.taken:
             self.absorbed = self.position
 
     def absorb(self, prepared: Prepared) -> None:
         """Decoded, scored and weighed records of the open window, in the order taken."""
-        assert isinstance(self.open, Gathering), "no utterance window is open"
+        assert isinstance(self.open, Gathering)
         self.open.absorb(prepared)
         self.taken -= 1
         self.absorbed = int(prepared.positions[-1]) + 1
@@ -153,9 +153,8 @@ class Lane:
     def _close(self, closed_by: str) -> Part:
         """The part of the open window; the lane then stands at its end."""
         assert not self.taken, "a window closes after all its records are absorbed"
-        manifest = self._manifest(self.window, self.window, closed_by)
+        manifest, ledger = self._manifest(self.window, self.window, closed_by), b""
         rows: dict[str, list[Any]]
-        ledger = b""
         if isinstance(self.open, Labels):
             rows = self.open.rows
         else:

@@ -10,16 +10,16 @@ from daemon import tables
 from daemon.lanes.part import Part
 from daemon.lanes.tally import NAMES_PER_GROUP
 from daemon.learning import calibration
-from daemon.learning.calibration import Calibration, Half
+from daemon.learning.calibration import Calibration, Counts, Half
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.registry.pin import Pin
 from daemon.shards import answers, figures, shard
 from daemon.shards import rows as row_tables
 from daemon.shards.answers import Said
+from daemon.shards.columns import plain_name
 from daemon.shards.late import Late
 from daemon.shards.merge import Merged, merge
-from daemon.shards.pool import plain_name
 from daemon.shards.shard import PartRef, Shard, ShardManifest
 
 
@@ -48,15 +48,7 @@ def assemble(inputs: Inputs) -> Shard:
     rows = row_tables.table(merged, rules, graded.names)
     selection, content = shard.digests(rows, window)
     counts = [part.manifest.counts for part in own]
-    taught = calibration.fold(
-        inputs.before,
-        window,
-        rules.edition.half or Half(rules.edition.checkpoint, {}, {}),
-        counts,
-        (labelled.answered, labelled.wrong),
-        rules.policy.learning,
-        NAMES_PER_GROUP * rules.policy.groups.limit,
-    )
+    taught = _taught(inputs, counts, (labelled.answered, labelled.wrong))
     manifest = ShardManifest(
         window=window,
         edition=rules.edition.number,
@@ -89,6 +81,21 @@ def assemble(inputs: Inputs) -> Shard:
         calibration=taught,
     )
     return Shard(manifest, rows)
+
+
+def _taught(
+    inputs: Inputs, counts: Sequence[Counts], answers: tuple[int, int]
+) -> Calibration:
+    rules = inputs.rules
+    return calibration.fold(
+        inputs.before,
+        rules.window,
+        rules.edition.half or Half(rules.edition.checkpoint, {}, {}),
+        counts,
+        answers,
+        rules.policy.learning,
+        NAMES_PER_GROUP * rules.policy.groups.limit,
+    )
 
 
 def _added(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

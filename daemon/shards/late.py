@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from buffers import draw
 from daemon.lanes.ledger import Arrays
 from daemon.learning.rules import Rules
+from daemon.shards.columns import Columns
 from scoring import scorer
 from scoring.types import NO_LABEL, UNKNOWN_LABEL, Outputs
 
 Id = tuple[int, int]
 Given = tuple[str, str]  # label, source
 Whose = tuple[int, int, int, int]  # group, key high, key low, class of the record's own label
-Columns = dict[str, list[Any]]
 LEDGER_COLUMNS = ("key_hi", "key_lo", "id_hi", "id_lo", "group", "label")
 
 

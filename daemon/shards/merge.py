@@ -19,8 +19,9 @@ from daemon.lanes.arms import ARMS, build_arm, build_pool
 from daemon.lanes.part import Part
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
-from daemon.shards.late import Columns, Late
-from daemon.shards.pool import Pooled, lowest, offer, plain_name, pooled
+from daemon.shards.columns import Columns, plain_name
+from daemon.shards.late import Late
+from daemon.shards.pool import Pooled, lowest, offer, pooled
 from scoring.types import GRID
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from buffers.base import NEVER
 from daemon.lanes.arms import ARMS, EPOCH
 from daemon.learning.rules import ALL, Rules
 from daemon.shards import shard
+from daemon.shards.columns import plain_name
 from daemon.shards.merge import Merged, Taken, chances_of
-from daemon.shards.pool import plain_name
 from scoring.types import GRID, MISSING
 
 

@@ -197,6 +197,10 @@ SUMS: Mapping[tuple[str, str], str] = {
         "sum((count for s, count in half.plausibility.items() if s <= step))",
     ): "counts in fixed point",
     ("daemon.lanes.lane", "(times // self.period_ms < closing.window).sum()"): "booleans",
+    (
+        "daemon.shards.pool",
+        "sum((resolved.lost[row] for row in first if row in resolved.lost))",
+    ): "counts",
     ("daemon.learning.rules", "sum(weights)"): "target shares in fixed point",
     ("daemon.learning.rules", "sum(whole)"): "target shares in fixed point",
     (

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from daemon.clock import SystemClock
+from daemon.health.watchdog import Watchdog
 from daemon.loop import Loop
 from daemon.outlets import file
 from daemon.ports import LaneId, Message, Retry, Store
@@ -16,7 +17,6 @@ from daemon.registry.registry import Registry
 from daemon.running.breaker import Breaker
 from daemon.running.outgoing import ANNOUNCED, Announcer, Letters
 from daemon.stores.memory import MemoryStore
-from daemon.watchdog import Watchdog
 from tests.cases import Case, Edition, Schedule
 from tests.selection import WAITS
 from tests.streams import PERIOD_MS, ListSource, Record, say, small_policy

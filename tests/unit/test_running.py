@@ -210,9 +210,8 @@ def dead_lane() -> tuple[Case, MemoryStore]:
     store = MemoryStore()
     publish_all(case, store)
     world = world_of(case, store)
-    start.found(
-        ListSource(case.records, case.kinds), world.registry(), case.stream, ManualClock()
-    )
+    source = ListSource(case.records, case.kinds)
+    start.found(source, world.registry(), case.stream, ManualClock())
     without_b(case, store, 0)
     assert shards(store) == {}, "no shard without the lane"
     return case, store
