@@ -11,11 +11,13 @@ Exit 0: identical. Exit 78: it differs, and the first difference is named.
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
-from daemon.commands.session import config_argument, open_session
+from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
-from daemon.derived import verify
+from daemon.derived import ranges, verify
+from daemon.derived.ranges import Ranges
 from daemon.ports import EXIT_OK, EXIT_STATE
 
 
@@ -37,9 +39,24 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         elif grade == "ledger":
             findings.append(verify.verify_ledger(history, manifest))
         else:
-            with closing(session.source()) as source:
-                findings.append(verify.verify_log(history, manifest, source))
+            with log(session) as read:
+                findings.append(verify.verify_log(history, manifest, read))
     for finding in findings:
         word = "identical" if finding.identical else "DIFFERS"
         console.write(f"{finding.grade}: {word} ({finding.detail})\n")
     return EXIT_OK if all(finding.identical for finding in findings) else EXIT_STATE
+
+
+@contextmanager
+def log(session: Session) -> Iterator[Ranges]:
+    """Ranges of the configured source's log. A live one is read beside those who run."""
+    spec = session.config.source
+    if spec.kind == "kafka":
+        from daemon.kafka.configured import options_of
+        from daemon.kafka.extract import Extract
+
+        with Extract(options_of(spec), session.clock) as extract:
+            yield extract.read
+        return
+    with closing(session.source()) as source:
+        yield ranges.of(source)

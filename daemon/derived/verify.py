@@ -7,7 +7,6 @@ log       the log gives the ledgers: decode, model and all
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from buffers import draw
 from daemon import tables
 from daemon.derived.history import History
+from daemon.derived.ranges import Ranges
 from daemon.lanes import ledger
 from daemon.lanes.arms import EPOCH, build_arm, build_pool
 from daemon.lanes.gather import Gathering
@@ -23,14 +23,12 @@ from daemon.lanes.labels import Labels
 from daemon.lanes.part import Part, PartManifest
 from daemon.lanes.window import Segment
 from daemon.learning.rules import Rules
-from daemon.ports import Batch, Source
 from daemon.running.engines import Engine
 from daemon.shards import assemble, shard
 from daemon.shards.shard import ShardManifest
 from scoring.types import CODES, GRID, REASONS, Reason
 
 GRADES = ("manifest", "ledger", "log")
-BATCH = 2_048
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +132,16 @@ def _first_difference(history: History, manifest: ShardManifest, rows: dict[str,
     return "the same rows in another order"
 
 
-def verify_log(history: History, manifest: ShardManifest, source: Source) -> Finding:
+def verify_log(history: History, manifest: ShardManifest, read: Ranges) -> Finding:
     """Decode, score and select again from the log, lane by lane; label lanes record by record."""
     _, rules = history.rules(manifest.window)
     engine = history.engines.of(rules.edition)
-    source.poll(1)  # the first answer says what was gained; lanes are sought after it
     for ref in (*manifest.parts, *manifest.labels):
         part = history.registry.part(ref.object)
         if part.manifest.kind == "labels":
-            same = _relabel(source, part.manifest) == part.rows
+            same = _relabel(read, part.manifest) == part.rows
         elif part.manifest.ledger:
-            rows, digest = _regather(source, part.manifest, engine, rules)
+            rows, digest = _regather(read, part.manifest, engine, rules)
             same = digest == part.manifest.ledger_digest and rows == part.rows
         else:
             continue
@@ -158,43 +155,20 @@ def verify_log(history: History, manifest: ShardManifest, source: Source) -> Fin
     return Finding("log", True, f"{lanes} lanes re-scored, {len(manifest.labels)} label parts read")
 
 
-def _records(source: Source, manifest: PartManifest) -> Iterator[Batch]:
-    """The records of a part's range. Ends early where the log does: the digest will tell."""
-    for info in source.lanes():
-        if info.lane == manifest.lane:
-            source.resume(info.lane)
-        else:
-            source.pause(info.lane)
-    source.seek(manifest.lane, manifest.start)
-    at = manifest.start
-    while at < manifest.end:
-        polled = source.poll(BATCH)
-        if not polled.batches:
-            return
-        for batch in polled.batches:
-            inside = int(np.searchsorted(batch.positions, manifest.end))
-            at = int(batch.positions[-1]) + 1
-            if inside:
-                cut = slice(0, inside)
-                yield Batch(
-                    batch.lane, batch.positions[cut], batch.times_ms[cut], batch.values[cut]
-                )
-
-
 def _regather(
-    source: Source, manifest: PartManifest, engine: Engine, rules: Rules
+    read: Ranges, manifest: PartManifest, engine: Engine, rules: Rules
 ) -> tuple[dict[str, list[Any]], str]:
     """The rows of a part and its ledger's digest, from the records in its range."""
     gathering = Gathering(rules, engine.grading.names)
-    for batch in _records(source, manifest):
+    for batch in read(manifest.lane, manifest.start, manifest.end):
         segment = Segment(manifest.window, 0, len(batch.values), 0, 0, 0)
         gathering.absorb(engine.prepare(rules, batch, segment))
     return gathering.rows(), gathering.ledger.finish()[1]
 
 
-def _relabel(source: Source, manifest: PartManifest) -> dict[str, list[Any]]:
+def _relabel(read: Ranges, manifest: PartManifest) -> dict[str, list[Any]]:
     """The rows of a label part, from the records in its range."""
     labels = Labels()
-    for batch in _records(source, manifest):
+    for batch in read(manifest.lane, manifest.start, manifest.end):
         labels.absorb(batch, Segment(manifest.window, 0, len(batch.values), 0, 0, 0))
     return labels.rows

@@ -18,6 +18,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from prometheus_client.parser import text_string_to_metric_families
 
+from daemon.__main__ import main
 from daemon.ports import EXIT_OK
 from daemon.stores import local
 from tests.cases import Case, Edition
@@ -162,6 +163,8 @@ def test_a_killed_run_goes_on_where_its_parts_end(broker: Broker, tmp_path: Path
         assert process.poll() is None, (tmp_path / "second").read_text()
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == EXIT_OK
+    for grade in ("log", "ledger", "manifest"):
+        assert main(["verify", "last", "--grade", grade, "-c", str(config)]) == EXIT_OK
     after = shards(store)
     assert before.items() <= after.items()
     assert sum(m.counts["records"] for m in after.values()) == 16 * len(after), "each record once"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from daemon import tables
-from daemon.derived import verify
+from daemon.derived import ranges, verify
 from daemon.derived.history import History
 from daemon.derived.why import Fate, why
 from daemon.lanes import ledger
@@ -40,7 +40,7 @@ def grades(store: Store, window: int, log: Log, step: int = 1) -> list[verify.Fi
     return [
         verify.verify_manifest(looked, manifest),
         verify.verify_ledger(looked, manifest),
-        verify.verify_log(looked, manifest, source),
+        verify.verify_log(looked, manifest, ranges.of(source)),
     ]
 
 
