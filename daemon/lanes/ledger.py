@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from daemon.ports import EXIT_STATE, Fatal
+
 GROUP_ROWS = 65_536
 FIXED: Mapping[str, Any] = {
     "position": np.int64,
@@ -97,8 +99,15 @@ class LedgerWriter:
 
 
 def read(data: bytes, only: Sequence[str] | None = None) -> Arrays:
-    """The columns of a ledger as numpy arrays, or some of them."""
-    table = pq.read_table(pa.BufferReader(data), columns=None if only is None else list(only))
+    """The columns of a ledger as numpy arrays, or some of them. Raises Fatal for a damaged one."""
+    try:
+        table = pq.read_table(pa.BufferReader(data), columns=None if only is None else list(only))
+    except (pa.ArrowException, OSError) as error:
+        raise Fatal(
+            "a ledger in the store cannot be read",
+            code=EXIT_STATE,
+            hint="it was damaged; what its part and shard say still stands",
+        ) from error
     return {name: table.column(name).to_numpy() for name in table.column_names}
 
 

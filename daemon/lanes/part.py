@@ -140,20 +140,20 @@ def encode(part: Part) -> bytes:
     return tables.encode(part.rows, types, tables.canonical(part.manifest))
 
 
-def read_manifest(data: bytes) -> PartManifest:
+def read_manifest(data: bytes, name: str = "an object under parts/") -> PartManifest:
     """The manifest of an encoded part. Raises Fatal for another version or no part at all."""
     try:
         manifest = msgspec.json.decode(tables.manifest_of(data), type=PartManifest)
     except (msgspec.DecodeError, ValueError) as error:
-        raise _foreign() from error
+        raise _foreign(name) from error
     if manifest.version != VERSION:
-        raise _foreign()
+        raise _foreign(name)
     return manifest
 
 
-def decode(data: bytes) -> Part:
-    """An encoded part, without its ledger."""
-    manifest = read_manifest(data)
+def decode(data: bytes, name: str = "an object under parts/") -> Part:
+    """An encoded part, without its ledger. Raises Fatal as `read_manifest`."""
+    manifest = read_manifest(data, name)
     return Part(manifest, tables.decode(data)[0])
 
 
@@ -168,9 +168,9 @@ def agree(mine: PartManifest, theirs: PartManifest) -> None:
         )
 
 
-def _foreign() -> Fatal:
+def _foreign(name: str) -> Fatal:
     return Fatal(
-        "an object under parts/ is no part of this version",
+        f"{name} is no part of this version",
         code=EXIT_STATE,
         hint="the store belongs to another version of Sluice, or was damaged",
     )

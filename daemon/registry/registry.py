@@ -93,7 +93,7 @@ class Registry:
         self._look_for_lanes()
         for lane in self.progress.lanes():
             for name in self._unsettled(parts.prefix(lane), self._last_part.get(lane, "")):
-                self._saw_part(name, parts.read_manifest(self.store.get(name)))
+                self._saw_part(name, parts.read_manifest(self.store.get(name), name))
                 new = True
         return new
 
@@ -129,8 +129,7 @@ class Registry:
     def publish(self, edition: Edition) -> Edition:
         """Create the edition under its number, or take the one that is there."""
         won = self._create(editions.name(edition.number), edition)
-        self.editions[won.number] = won
-        return won
+        return self.editions.setdefault(won.number, won)
 
     def _saw_part(self, name: str, manifest: PartManifest) -> None:
         assert self.progress is not None
@@ -156,12 +155,12 @@ class Registry:
         if self.store.create(name, parts.encode(part)):
             self._saw_part(name, manifest)
             return True
-        parts.agree(manifest, parts.read_manifest(self.store.get(name)))
+        parts.agree(manifest, parts.read_manifest(self.store.get(name), name))
         return False
 
     def part(self, name: str) -> Part:
         """A part by object name."""
-        return parts.decode(self.store.get(name))
+        return parts.decode(self.store.get(name), name)
 
     def create_pin(self, pin: Pin) -> Pin:
         """Create, or adopt."""
@@ -172,7 +171,8 @@ class Registry:
 
     def manifest(self, window: int) -> ShardManifest:
         """Of the shard of a window. Raises Missing."""
-        return shards.read_manifest(self.store.get(shards.manifest_name(window)))
+        name = shards.manifest_name(window)
+        return shards.read_manifest(self.store.get(name), name)
 
     def calibration(self, window: int) -> Calibration:
         """The calibration that a shard's manifest carries; the empty one for FIRST."""

@@ -183,13 +183,13 @@ def reference(name: str, manifest: PartManifest) -> PartRef:
     )
 
 
-def read_manifest(data: bytes) -> ShardManifest:
+def read_manifest(data: bytes, name: str = "an object under shards/") -> ShardManifest:
     """Raises Fatal for another version or no manifest at all."""
     try:
         return msgspec.json.decode(data, type=ShardManifest)
     except msgspec.DecodeError as error:
         raise Fatal(
-            "an object under shards/ is no manifest of this version",
+            f"{name} is no manifest of this version",
             code=EXIT_STATE,
             hint="the store belongs to another version of Sluice, or was damaged",
         ) from error

@@ -22,6 +22,7 @@ from daemon.registry.edition import Edition
 from daemon.registry.genesis import Genesis, LaneEntry
 from daemon.registry.pin import FIRST, Pin
 from daemon.registry.registry import Registry
+from daemon.shards import shard
 from daemon.stores.memory import MemoryStore
 from tests.cases import Schedule, random_case
 from tests.worlds import play, shards
@@ -207,3 +208,20 @@ def test_a_long_ledger_is_written_in_row_groups_of_one_size() -> None:
         digests.add((tables.manifest_of(data), digest, len(data)))
         assert (ledger.read(data)["position"] == columns["position"]).all()
     assert len(digests) == 1
+
+
+def test_a_damaged_object_is_named_and_no_bug() -> None:
+    for read in (part_of, shards_of):
+        with pytest.raises(Fatal, match=r"^a/name is no (part|manifest) of this version") as raised:
+            read(b"half of it")
+        assert raised.value.code == EXIT_STATE
+    with pytest.raises(Fatal, match="a ledger in the store cannot be read"):
+        ledger.read(b"PAR1 half of it")
+
+
+def part_of(data: bytes) -> object:
+    return parts.read_manifest(data, "a/name")
+
+
+def shards_of(data: bytes) -> object:
+    return shard.read_manifest(data, "a/name")
