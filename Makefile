@@ -14,7 +14,7 @@ CODE := buffers daemon scoring tests requirements
 quiet := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench lock clean browser kafka prometheus docs
+.PHONY: help demo test test-slow lint bench lock clean browser kafka prometheus helm docs test-kube
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -22,11 +22,14 @@ help: ## list these targets
 demo: .venv/ready ## the whole path on a recorded stream, in minutes: a shard and a report
 	@.venv/bin/sluice demo --out demo $(DEMO)
 
-test: lint browser kafka prometheus ## lint, and every test but the slow ones
+test: lint browser kafka prometheus helm ## lint, and every test but the slow ones
 	@$(quiet) $(bin)/python -m pytest -m "not slow" -n $(WORKERS)
 
 test-slow: .venv-dev/ready browser kafka ## the tests that take minutes: kills, simulations, the demo
 	@$(quiet) $(bin)/python -m pytest -m slow -n $(WORKERS)
+
+test-kube: .venv-dev/ready kafka ## the chart and the image on a real Kubernetes of one node (needs root)
+	@$(quiet) .ci/cluster $(CURDIR)/$(bin)/python -m pytest tests/kube -p no:cacheprovider
 
 lint: .venv-dev/ready ## ruff and mypy --strict
 	@$(bin)/ruff check $(CODE)
@@ -51,6 +54,9 @@ kafka: .venv-dev/ready ## a Kafka broker for the tests of the live source
 
 prometheus: ## Prometheus and promtool for the tests of metrics, alerts and the dashboard
 	@.ci/prometheus
+
+helm: ## helm and what the tests of the chart hold it against (needs Go)
+	@.ci/helm >/dev/null
 
 docs: .venv-dev/ready ## write what is made from code: docs/metrics.md and the dashboard
 	@$(bin)/python -m tests.monitoring.board

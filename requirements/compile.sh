@@ -20,6 +20,12 @@ lock core.txt pyproject.toml --extra onnx $upgrade
 lock demo.txt pyproject.toml --extra onnx --extra demo $upgrade
 # shellcheck disable=SC2086
 lock dev.txt pyproject.toml --all-extras $upgrade
+# what is in the image: no more than what was tested, at the same versions
+# shellcheck disable=SC2086
+lock image.txt pyproject.toml --extra onnx --extra bucket --constraint requirements/dev.txt $upgrade
+# shellcheck disable=SC2086
+lock full.txt pyproject.toml --extra onnx --extra bucket --extra torch \
+    --constraint requirements/dev.txt $upgrade
 # what builds the project itself: build-system.requires, at the version that dev.txt has
 # shellcheck disable=SC2086
 echo "setuptools>=77" | lock build.txt - --constraint requirements/dev.txt $upgrade

@@ -49,6 +49,7 @@ class Reason(enum.StrEnum):
     NO_CONSENT = "no_consent"
     NO_LABEL = "no_label"
     SUSPECT = "suspect"
+    OUTSIDE_BAND = "outside_band"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)
@@ -130,13 +131,33 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What the pinned calibration says to a policy, for one window. Integers on the grid."""
+class Asks:
+    """What a policy wants to know of each score that it reads, besides two quantiles."""
 
-    low: int  # lower quantile of the score that is weighed
+    strata: int = 0  # into how many of equal width the span between them is cut; 0: no strata
+    share: float | None = None  # one more quantile: the step with this share at or below it
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How one score is spread in the pinned calibration. Integers on the grid."""
+
+    low: int  # lower quantile
     high: int  # upper quantile, > low
+    rows: int = 1  # scored rows that are remembered; 0: nothing was learnt of this score
+    deviation: int = 1  # standard deviation, >= 1
+    cut: int = 0  # the quantile at `Asks.share`
+    strata: tuple[int, ...] = ()  # mass of each of `Asks.strata`, low to high; any one unit
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the pinned calibration says to a policy, for one window. Integers."""
+
+    spreads: tuple[Spread, ...]  # of the scores that the policy reads, in that order
     suspect_below: int | None  # plausibility under this is suspect; None: no quarantine
     cold: bool  # nothing learnt yet: weigh uniformly
+    classes: tuple[int, ...] = ()  # of each class, records seen and one more; any one unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +173,9 @@ class Policy(Protocol):
 
     name: str
     reads: tuple[str, ...]  # names of the scores it weighs
-    needs_label: bool
-    key_only: bool  # weight is a function of (model text, group) alone: allowed in text mode
+    asks: Asks  # of each of them
+    needs_label: bool  # a row without one is refused
+    reads_label: bool  # weight or verdict is another where the label is another
+    key_only: bool  # weight is a function of (model text, label) alone: allowed in text mode
 
     def weigh(self, scored: Scored, terms: Terms) -> Weighed: ...

@@ -13,7 +13,8 @@ import argparse
 
 from daemon.commands.session import DIGITS, Session, config_argument, open_session
 from daemon.console import Console
-from daemon.learning.rules import COLD
+from daemon.derived.history import History
+from daemon.learning.rules import COLD, Rules
 from daemon.ports import EXIT_OK, Missing
 from daemon.registry.edition import Edition
 from daemon.registry.pin import FIRST
@@ -88,7 +89,7 @@ def _window(session: Session, window: int, *, as_json: bool) -> None:
         ("calibration", f"{learnt}: what was known {genesis.lag} windows before"),
         ("roster", ", ".join(str(lane) for lane in pin.lanes)),
         ("state", COLD[rules.cold] if rules.cold else "warm"),
-        ("weight", f"from {terms.low}/4096 to {terms.high}/4096 of the weighed score"),
+        *_spreads(history, rules),
         ("quarantine", suspect),
         ("groups", len(rules.groups)),
     ]
@@ -101,6 +102,15 @@ def _window(session: Session, window: int, *, as_json: bool) -> None:
     except Missing:
         facts.append(("shard", "not made yet"))
     console.table(("what", "decided"), facts, as_json=as_json)
+
+
+def _spreads(history: History, rules: Rules) -> list[tuple[str, str]]:
+    """Of each score that is weighed, the two quantiles that the policy maps between."""
+    reads = history.engines.of(rules.edition).grading.policy.reads
+    return [
+        (f"weight by {name}", f"between {spread.low}/4096 and {spread.high}/4096")
+        for name, spread in zip(reads, rules.terms.spreads, strict=True)
+    ]
 
 
 def _edition(edition: Edition) -> str:

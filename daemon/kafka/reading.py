@@ -13,7 +13,7 @@ from contextlib import suppress
 from kafka import errors
 
 from daemon.kafka.member import GONE, Member
-from daemon.kafka.polling import Broken, cut, poll
+from daemon.kafka.polling import Broken, Records, cut, poll
 from daemon.kafka.topics import Topics, lane_of, partition_of
 from daemon.ports import EXIT_STATE, Fatal, Hole, LaneId
 
@@ -21,6 +21,7 @@ CORRUPT = re.compile(r"topic='([^']*)', partition=(\d+)\)")
 STEPS = 64  # over corrupt records in one poll; each is a fetch
 DRIVE_MS = 1  # lets the group act
 JOIN_MS, JOIN_TURNS = 100, 10
+FLUSHES = 64  # mostly one is enough
 
 
 class Reader:
@@ -65,20 +66,40 @@ class Reader:
         """The client fetches no more of the lane, and keeps nothing of it that it has half read.
 
         (It may never give that out again, and after an error in it poll would never return.) Sought
-        to another place, it throws such things away as soon as it is polled.
+        to another place, it throws such things away as soon as it is polled; what it says of that
+        other place is nothing to us. Raises Broken and Fatal.
         """
         at = self._member.held.get(lane)
-        if at is None:
+        if at is None or at.paused:
             return
         at.paused = True
         if at.position >= 0 or lane in self._member.stale:
             back = max(at.fetched, 0)
-            self._member.jump(lane, back + 1)
-            self._turn(0, 1, besides=lane)
-            if self._member.held.get(lane) is at:
-                self._member.jump(lane, back)
+            for away in range(1, FLUSHES + 1):
+                self._member.jump(lane, back + away)
+                if self._flushed(lane):
+                    break
+            else:
+                raise Broken("a lane that does not stop")
+            self._member.jump(lane, back)
         with suppress(*GONE):
             self._member.consumer.pause(partition_of(lane))
+
+    def _flushed(self, lane: LaneId) -> bool:
+        """One poll, from which nothing of the lane comes."""
+        try:
+            records = poll(self._member.consumer, 0, 1)
+        except errors.CorruptRecordError as error:
+            if _corrupt_lane(error) != lane:
+                self._step(error)
+            return False
+        except errors.OffsetOutOfRangeError as error:
+            if partition_of(lane) not in error.args[0]:
+                self._out_of_range(error)
+            return False
+        came = records.pop(partition_of(lane), None)
+        self._take(records)
+        return came is None
 
     def hold_stale(self) -> None:
         """Lanes that came back to us over a generation wait to be sought."""
@@ -87,10 +108,8 @@ class Reader:
             self._member.held[lane].paused = False
         self._member.stale.clear()
 
-    def _turn(self, wait_ms: int, limit: int, besides: LaneId | None = None) -> bool | None:
-        """One poll, of which the records of a lane may be dropped; None after a step over a corrupt
-        record. Raises Broken and Fatal.
-        """
+    def _turn(self, wait_ms: int, limit: int) -> bool | None:
+        """One poll; None after a step over a corrupt record. Raises Broken and Fatal."""
         try:
             records = poll(self._member.consumer, wait_ms, limit)
         except errors.CorruptRecordError as error:
@@ -99,19 +118,19 @@ class Reader:
         except errors.OffsetOutOfRangeError as error:
             self._out_of_range(error)
             return False
-        if besides is not None:
-            records.pop(partition_of(besides), None)
+        self._take(records)
+        return bool(records)
+
+    def _take(self, records: Records) -> None:
         for partition in records:
             self._corrupt.pop(lane_of(partition), None)
         if not self._member.changed():  # else it may be of lanes that were taken away
             self._member.add(records)
             self._advance()
-        return bool(records)
 
     def _step(self, error: Exception) -> None:
         """Past one record. The client cannot say where the batch ends; its neighbours are whole."""
-        match = CORRUPT.search(str(error))
-        lane = LaneId(match[1], int(match[2])) if match else None
+        lane = _corrupt_lane(error)
         at = self._member.held.get(lane) if lane else None
         if lane is None or at is None or at.position < 0:
             raise Broken("CorruptRecordError")
@@ -159,3 +178,9 @@ class Reader:
                     self._topics.look()
                 raise cut([lane])
             self._member.skip(Hole(lane, position, first, "retention"))
+
+
+def _corrupt_lane(error: Exception) -> LaneId | None:
+    """The client names it in a message only."""
+    match = CORRUPT.search(str(error))
+    return LaneId(match[1], int(match[2])) if match else None

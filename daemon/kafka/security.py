@@ -130,4 +130,4 @@ def _said(error: OSError) -> str:
 
 
 def _fatal(name: str, what: str) -> Fatal:
-    return Fatal(f"source.options.security.{name} {what}", code=EXIT_CONFIG)
+    return Fatal(f"security.{name} of a Kafka client {what}", code=EXIT_CONFIG)

@@ -25,11 +25,6 @@ class Grading:
         return tuple(score.name for score in self.scores)
 
     @property
-    def weighed(self) -> str | None:
-        """The score whose quantiles the weight is mapped between."""
-        return self.policy.reads[0] if self.policy.reads else None
-
-    @property
     def recallable(self) -> tuple[Score, ...]:
         """Scores that a label changes, and for which stored probabilities suffice.
 

@@ -5,7 +5,7 @@ Pure: equal (edition, calibration, key) give equal rules on every machine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,14 @@ from daemon.learning.calibration import (
     SCALE,
     Calibration,
     Half,
+    Histogram,
     noise_rate,
-    quantile,
     suspect_below,
 )
+from daemon.learning.spreads import spread
 from daemon.policy import Groups, Policy
 from daemon.registry.edition import Edition
-from scoring.types import GRID, Terms
+from scoring.types import Asks, Terms
 
 OTHER = "(other)"  # names that have no group of their own
 ALL = "(all)"  # the one group of a cold window
@@ -33,6 +34,7 @@ COLD: Mapping[str, str] = {  # why a window is cold, for people
     NO_NOISE_RATE: "no audit answers yet and no assumed rate: the label noise is unknown",
 }
 NO_CAP = 1 << 40
+NOTHING = Asks()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,24 +102,29 @@ def _cold_reason(half: Half | None, calibration: Calibration, policy: Policy) ->
     return ""
 
 
+def _histogram(score: str, half: Half | None, published: Half | None) -> Histogram:
+    """Of a score that a policy begins to weigh nothing was folded, but it was published."""
+    found = half.histograms.get(score) if half else None
+    return found or (published.histograms.get(score, {}) if published else {})
+
+
 def make(
     window: int,
     edition: Edition,
     calibration: Calibration,
     key: bytes,
     *,
-    weighed: str | None,
+    reads: Sequence[str] = (),
+    asks: Asks = NOTHING,
 ) -> Rules:
-    """Resolve a pin. `weighed` names the score that the policy's weight reads, None if none."""
+    """Resolve a pin. `reads` and `asks`: the scores that the edition's policy weighs, and what
+    it wants to know of them."""
     policy = edition.policy
     half = calibration.half(edition.checkpoint) or edition.half
     cold = _cold_reason(half, calibration, policy)
-    histogram = half.histograms.get(weighed, {}) if half and weighed else {}
-    if weighed and not histogram and edition.half:
-        # a policy that begins to weigh a score: nothing was folded of it, but it was published
-        histogram = edition.half.histograms.get(weighed, {})
-    low = quantile(histogram, policy.learning.low_quantile)
-    high = max(low + 1, quantile(histogram, policy.learning.high_quantile))
+    spreads = tuple(
+        spread(_histogram(name, half, edition.half), policy.learning, asks) for name in reads
+    )
     suspect = None if cold or half is None else suspect_below(calibration, half, policy.quarantine)
     if cold:
         names: tuple[str, ...] = (ALL,)
@@ -137,5 +144,7 @@ def make(
         np.full(len(names), cap, dtype=np.int64),
         np.array([draw.name_hash(key, name) for name in names], dtype=np.uint64),
     )
-    terms = Terms(low, min(high, 8 * GRID), suspect, bool(cold))
+    seen = calibration.traffic.groups
+    classes = tuple(seen.get(name, 0) + SCALE for name in edition.classes)
+    terms = Terms(spreads, suspect, bool(cold), classes)
     return Rules(window, edition, calibration.window, key, terms, cold, names, quotas)

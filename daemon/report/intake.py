@@ -34,6 +34,7 @@ REFUSED: Mapping[str, str] = {  # reasons in plain words
     Reason.NO_CONSENT: "the speaker did not consent",
     Reason.NO_LABEL: "the policy weighs labelled rows only",
     Reason.SUSPECT: "the label is suspect: set aside for review",
+    Reason.OUTSIDE_BAND: "the score lies outside the band that the policy keeps",
 }
 ARMS: Mapping[str, str] = {
     "selected": "the shard proper: most valuable, balanced over groups",

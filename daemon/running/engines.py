@@ -128,8 +128,9 @@ class Engines:
 
     def rules(self, window: int, edition: Edition, calibration: Calibration) -> Rules:
         """Resolve a pin."""
-        weighed = self.of(edition).grading.weighed
-        return rulebook.make(window, edition, calibration, self._key, weighed=weighed)
+        select = self.of(edition).grading.policy
+        reads, asks = select.reads, select.asks
+        return rulebook.make(window, edition, calibration, self._key, reads=reads, asks=asks)
 
     def close(self) -> None:
         for model in self._models.values():

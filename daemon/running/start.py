@@ -95,10 +95,11 @@ def stand(
             if entry is None:
                 lowest = max(lowest, progress.first_of(info.lane))
                 progress.saw(info.lane)
+            start = entry.start if entry else 0
             closings = source.closings(info.lane)
-            if closings:
-                lowest = closings[0].window  # a recorded run says where the lane began
-            lane.resume(entry.start if entry else 0, lowest, NO_TIME)
+            if closings:  # a recorded run says where the lane began
+                start, lowest = closings[0].start, closings[0].window
+            lane.resume(start, lowest, NO_TIME)
         source.seek(info.lane, lane.position)
         lanes[info.lane] = lane
     return lanes

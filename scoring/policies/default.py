@@ -18,11 +18,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
 from msgspec import Meta, Struct
 
+from scoring.policies.quarantine import Quarantined
 from scoring.policies.weighted import Weighted
-from scoring.types import CODES, Reason, Scored, Terms, Weighed
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,27 +31,5 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     eps: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.1
 
 
-class Default:
-    """`weighted` behind a quarantine."""
-
-    name = "default"
-    reads_label = True  # the quarantine does, whatever the score
-    key_only = True
-
-    def __init__(self, inner: Weighted) -> None:
-        self.reads = inner.reads
-        self.needs_label = inner.needs_label
-        self._inner = inner
-
-    def weigh(self, scored: Scored, terms: Terms) -> Weighed:
-        """(n,) weights in [eps, GRID], or 0 with SUSPECT or NO_LABEL."""
-        weighed = self._inner.weigh(scored, terms)
-        if terms.suspect_below is None:
-            return weighed
-        suspect = (scored.plausibility >= 0) & (scored.plausibility < terms.suspect_below)
-        reasons = np.where(suspect, np.uint8(CODES[Reason.SUSPECT]), weighed.reasons)
-        return Weighed(np.where(suspect, np.int16(0), weighed.weights), reasons)
-
-
-def build(options: Options) -> Default:
-    return Default(Weighted(options.score, options.eps))
+def build(options: Options) -> Quarantined:
+    return Quarantined(Weighted(options.score, options.eps), "default")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from msgspec import Struct
 
-from scoring.types import GRID, Scored, Terms, Weighed
+from scoring.types import GRID, Asks, Scored, Terms, Weighed
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,6 +23,7 @@ class Uniform:
 
     name = "uniform"
     reads: tuple[str, ...] = ()
+    asks = Asks()
     needs_label = False
     reads_label = False
     key_only = True

@@ -1,6 +1,6 @@
 """One score, mapped linearly to a weight between `eps` and 1.
 
-Weights:    eps at or below `terms.low`, 1 at or above `terms.high`, a straight line between, in
+Weights:    eps at or below the lower quantile, 1 at or above the upper, a straight line between, in
             integers. While cold: 1 for every row that has the score.
 Refuses:    NO_LABEL where the score needs a label and the row has none, cold or not
 Reads:      one score. `reads_label` says whether that score reads the label: then a weight is a
@@ -13,13 +13,13 @@ Traps:      - Under label noise this loves wrong labels where the score is EL2N:
 
 from __future__ import annotations
 
-from typing import Annotated, cast
+from typing import Annotated
 
 import numpy as np
 from msgspec import Meta, Struct
 
-from scoring.kinds import load
-from scoring.types import CODES, GRID, MISSING, Grid, Reason, Score, Scored, Terms, Weighed
+from scoring.policies.reading import Reading
+from scoring.types import GRID, Grid, Scored, Terms
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,30 +29,20 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     eps: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.1
 
 
-class Weighted:
+class Weighted(Reading):
     """A straight line from eps to 1 between two quantiles of one score."""
 
     name = "weighted"
-    key_only = True
 
     def __init__(self, score: str, eps: float) -> None:
         """Raises scoring.kinds.UnknownKind for a score that does not exist."""
-        # what a score needs is the same whatever its options, so the defaults tell it
-        needs = cast(Score, load("scoring.scores", score, {})).needs
-        self.reads: tuple[str, ...] = (score,)
-        self.needs_label = "label" in needs
-        self.reads_label = self.needs_label
-        self._eps = max(1, round(eps * GRID))
+        super().__init__(score)
+        self._eps = on_grid(eps)
 
-    def weigh(self, scored: Scored, terms: Terms) -> Weighed:
-        """(n,) weights in [eps, GRID], or 0 with NO_LABEL."""
-        values = scored.scores[self.reads[0]]
-        missing = values == MISSING
-        weights = np.full(len(values), GRID, np.int16)
-        if not terms.cold:
-            weights = linear(values, terms.low, terms.high, self._eps)
-        weights[missing] = 0
-        return Weighed(weights, missing * np.uint8(CODES[Reason.NO_LABEL]))
+    def weights(self, scored: Scored, terms: Terms) -> Grid:
+        """(n,) in [eps, GRID]."""
+        (spread,) = terms.spreads
+        return linear(scored.scores[self.reads[0]], spread.low, spread.high, self._eps)
 
 
 def linear(values: Grid, low: int, high: int, eps: int) -> Grid:
@@ -63,6 +53,11 @@ def linear(values: Grid, low: int, high: int, eps: int) -> Grid:
     span = max(high - low, 1)
     risen = np.clip(values.astype(np.int64) - low, 0, span)
     return (eps + (2 * risen * (GRID - eps) + span) // (2 * span)).astype(np.int16)
+
+
+def on_grid(eps: float) -> int:
+    """The smallest weight that an option names, in 1..GRID."""
+    return max(1, round(eps * GRID))
 
 
 def build(options: Options) -> Weighted:

@@ -75,8 +75,8 @@ class Topics:
         end = consumer.end_offsets([partition])[partition]
         found: list[Message] = []
         while len(found) < end:
-            for row in consumer.poll(1_000).get(partition, []):
-                found.append(Message(row.key, tuple(row.headers), row.value))
+            rows = consumer.poll(1_000).get(partition, [])
+            found += [Message(row.key, tuple(row.headers), row.value) for row in rows]
         consumer.close()
         return found
 

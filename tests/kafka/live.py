@@ -70,7 +70,8 @@ def kafka(broker: Broker, case: Case) -> str:
     said, labels = (", ".join(sorted(topics[kind])) for kind in ("utterances", "labels"))
     return (
         f"{{kind: kafka, options: {{bootstrap: ['{broker.bootstrap}'], topics: [{said}], "
-        f"label_topics: [{labels}], group: {unique('group')}, allow_create_time: true}}}}"
+        f"label_topics: [{labels}], group: {unique('group')}, allow_create_time: true, "
+        "instance: 'env:NOBODY_HAS_SET_THIS'}}"
     )
 
 

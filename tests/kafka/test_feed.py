@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from daemon.__main__ import main
 from daemon.clock import ManualClock
@@ -76,15 +77,9 @@ def test_each_lane_is_played_byte_for_byte(
     total = sum(map(len, values.values()))
     assert f"fed {total} records into {len(values)} lanes" in capsys.readouterr().out
     for topic in {lane.topic for lane in values}:
-        asked = [feed_resource(topic)]
+        asked = [ConfigResource(ConfigResourceType.TOPIC, topic)]
         found = broker.admin.describe_configs(asked, config_filter="all")["topic"][topic]
         assert found[TIME_TYPE]["value"] == APPEND_TIME
-
-
-def feed_resource(topic: str) -> object:
-    from kafka.admin import ConfigResource, ConfigResourceType
-
-    return ConfigResource(ConfigResourceType.TOPIC, topic)
 
 
 def test_missing_topics_are_made_only_where_asked_for(

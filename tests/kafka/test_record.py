@@ -194,6 +194,7 @@ def test_what_was_aborted_is_not_recorded_and_leaves_its_gap(
         producer.begin_transaction()
         for number in range(3):
             producer.send(topic, b"%d" % number, partition=0, timestamp_ms=1_000)
+        producer.flush()
         (producer.commit_transaction if keep else producer.abort_transaction)()
     producer.close()
     lane = LaneId(topic, 0)

@@ -65,16 +65,18 @@ def test_a_topic_made_anew_is_another_log(broker: Broker, follow: Follow) -> Non
 
 
 def test_a_topic_that_is_gone_is_trouble_and_no_hand_over_of_lanes_for_good(
-    broker: Broker, follow: Follow
+    private: Callable[..., Broker], follow: Follow
 ) -> None:
+    broker = private(settings={"auto.create.topics.enable": "true"})
+    # its producers are gone at once, or they would make the topic again
     said, other = broker.topic("said"), broker.topic("other")
-    broker.produce(said, values(3))
-    follower = follow(said, other)
+    broker.batch(said, values(3))
+    follower = follow(said, other, on=broker)
     follower.read(LaneId(said, 0), 3)
     healthy = follower.source.healthy_at
     broker.admin.delete_topics([said])
     follower.until(lambda: "gone" in follower.source.trouble)
-    broker.produce(other, values(3))
+    broker.batch(other, values(3))
     assert follower.read(LaneId(other, 0), 3) == whole(3)
     assert follower.source.trouble == f"topic {said} is gone"
     later = follower.source.healthy_at

@@ -143,6 +143,7 @@ def pod(name: str, *arguments: str, claim: str = "", command: tuple[str, ...] = 
         container["command"] = list(command)
     security = {
         "runAsNonRoot": True,
+        "runAsUser": USER,
         "runAsGroup": USER,
         "seccompProfile": {"type": "RuntimeDefault"},
     }

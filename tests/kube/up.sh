@@ -16,6 +16,7 @@ ip link set lo up
 ip link add cni0 type bridge
 ip addr add $pods.1/24 dev cni0 # what listens there is reached from pods
 ip link set cni0 up
+ip route add $services.0/24 dev cni0 # Services are reached from here as well
 
 openssl genrsa -out accounts.key 2048 2>/dev/null
 token=$(openssl rand -hex 16)

@@ -59,8 +59,9 @@ def since(series: str, legend: str) -> Query:
     return Query(f"time() - max (sluice_{series}_timestamp_seconds{{OURS}})", legend)
 
 
+MEANT = "suspect|no_consent|no_label|outside_band"
 UNUSABLE = (
-    'sum (rate(sluice_refusals_total{OURS, reason!~"suspect|no_consent|no_label"}[1h])) '
+    f'sum (rate(sluice_refusals_total{{OURS, reason!~"{MEANT}"}}[1h])) '
     "/ sum (rate(sluice_records_total{OURS}[1h]))"
 )
 

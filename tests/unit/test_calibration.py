@@ -174,7 +174,7 @@ def test_the_quarantine_never_takes_more_than_its_cap(
 
 def make(calibration: Calibration, classes: tuple[str, ...] = ("a", "b"), **policy: Any) -> Rules:
     edition = Edition(0, "c", classes, Policy(**policy), None, 0)
-    return rulebook.make(9, edition, calibration, KEY, weighed="entropy")
+    return rulebook.make(9, edition, calibration, KEY, reads=("entropy",))
 
 
 def test_cold_windows_say_why_and_balance_nothing() -> None:
@@ -232,4 +232,5 @@ def test_rules_are_a_function_of_the_pin() -> None:
     assert (one.groups, one.terms) == (other.groups, other.terms)
     assert one.quotas.targets.tolist() == other.quotas.targets.tolist()
     assert one.quotas.ties.tolist() == other.quotas.ties.tolist()
-    assert one.terms.low < one.terms.high
+    (spread,) = one.terms.spreads
+    assert spread.low < spread.high
