@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from daemon import tables
+from daemon.learning.edition import Edition
 from daemon.ports import Int64s, LaneId, Message
-from daemon.registry.edition import Edition
 from daemon.shards import shard
 from daemon.shards.shard import ShardManifest
 from scoring.types import Refusal

@@ -15,8 +15,6 @@ lock() {
 
 upgrade=${*:-}
 # shellcheck disable=SC2086 # the arguments are words
-lock core.txt pyproject.toml --extra onnx $upgrade
-# shellcheck disable=SC2086
 lock demo.txt pyproject.toml --extra onnx --extra demo $upgrade
 # shellcheck disable=SC2086
 lock dev.txt pyproject.toml --all-extras $upgrade

@@ -76,14 +76,14 @@ def lose_reply(server: Server, environ: Environ, start: Callable[..., Any]) -> I
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
+def serving(address: str = "127.0.0.1") -> Iterator[Server]:
     """A server with the bucket `shards`."""
     server = Server()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line per request hides the rest
-    http = make_server("127.0.0.1", 0, server, threaded=False)
+    http = make_server(address, 0, server, threaded=False)
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()
-    server.url = f"http://127.0.0.1:{http.port}"
+    server.url = f"http://{address}:{http.port}"
     try:
         for path in ("/moto-api/reset", "/shards"):
             method = "PUT" if path == "/shards" else "POST"

@@ -74,7 +74,8 @@ def brute_force(rows: list[dict[str, Any]], store: Store, capacity: int) -> dict
     """(group, key) -> (rank, multiplicity), by listing every slot of every group."""
     registry = Registry(store)
     registry.read_editions()
-    rules = rulebook.make(5, registry.editions[0], registry.calibration(-1), KEY, reads=("entropy",))
+    edition, learnt = registry.editions[0], registry.calibration(-1)
+    rules = rulebook.make(5, edition, learnt, KEY, reads=("entropy",))
     accepted = [row for row in rows if row["reason"] == 0]
     keys = np.array([(r["key_hi"], r["key_lo"]) for r in accepted], np.uint64)
     weights = np.array([r["weight"] for r in accepted], np.int16)

@@ -21,10 +21,10 @@ from pathlib import Path
 from daemon.commands.sample import read_sample
 from daemon.commands.session import DIGITS, Session, config_argument, open_session
 from daemon.console import Console
+from daemon.lanes import pin as pins
 from daemon.lanes.window import window_of
 from daemon.policy import Policy
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, Fatal
-from daemon.registry import pin as pins
 from daemon.registry.publish import Published, Refused, publish, recent_sample
 from scoring import checkpoints
 from scoring.manifest import BadCheckpoint

@@ -27,12 +27,12 @@ from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
 from daemon.kafka.configured import options_of
 from daemon.kafka.extract import Extract
+from daemon.lanes import genesis as geneses
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, EXIT_WRITE, Fatal, LaneId, LaneInfo
 from daemon.recording.keeping import Keeping, topics_of
 from daemon.recording.writer import FORMATS, REGISTRY
 from daemon.registry import bundle
 from daemon.registry import excerpt as excerpts
-from daemon.registry import genesis as geneses
 from daemon.registry.excerpt import Excerpt
 from daemon.stores import local
 

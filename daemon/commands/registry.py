@@ -14,10 +14,10 @@ import argparse
 from daemon.commands.session import DIGITS, Session, config_argument, open_session
 from daemon.console import Console
 from daemon.derived.history import History
+from daemon.lanes.pin import FIRST
+from daemon.learning.edition import Edition
 from daemon.learning.rules import COLD, Rules
 from daemon.ports import EXIT_OK, Missing
-from daemon.registry.edition import Edition
-from daemon.registry.pin import FIRST
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -114,7 +114,7 @@ def _spreads(history: History, rules: Rules) -> list[tuple[str, str]]:
 
 
 def _edition(edition: Edition) -> str:
-    """Which edition a pin names, and why this one (daemon.registry.edition.effective)."""
+    """Which edition a pin names, and why this one (daemon.learning.edition.effective)."""
     if edition.number == 0:
         return "0: it decides from the genesis on, until the first window of another has come"
     return (

@@ -11,11 +11,11 @@ from daemon.commands.telling import Teller, everybody, measure, watch
 from daemon.health.server import Server
 from daemon.health.state import Condition, Health
 from daemon.health.watchdog import Watchdog
+from daemon.lanes.genesis import Genesis
 from daemon.metrics import past
 from daemon.metrics.metrics import Metrics
 from daemon.policy import Kind
 from daemon.ports import EXIT_BUG, Outlet, Source
-from daemon.registry.genesis import Genesis
 from daemon.registry.registry import Registry
 from daemon.running.breaker import Breaker
 from daemon.running.outgoing import Announcer, Letters

@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from typing import Protocol, cast
+from typing import cast
 
 import msgspec
 
 from daemon.config.faults import faults, nearest
 from daemon.config.settings import Config
 from daemon.policy import Kind, Policy
+from scoring import types
 from scoring.kinds import BadOptions, NoOptions, UnknownKind, load, names
-
-
-class _Select(Protocol):
-    reads: tuple[str, ...]
-    reads_label: bool
-    key_only: bool
 
 
 def kind_faults(config: Config) -> Iterator[str]:
@@ -43,7 +38,7 @@ def kind_faults(config: Config) -> Iterator[str]:
     yield from wrong
     if sound and not wrong:
         select = load("scoring.policies", policy.select.kind, policy.select.options)
-        yield from _select_faults(cast(_Select, select), policy)
+        yield from _select_faults(cast(types.Policy, select), policy)
 
 
 def _kind(package: str, kind: Kind, path: str) -> Iterator[str]:
@@ -83,7 +78,7 @@ def _built(package: str, kind: Kind, path: str) -> Iterator[str]:
         yield f"{path}.options: {' '.join(str(error).split())}"
 
 
-def _select_faults(select: _Select, policy: Policy) -> Iterator[str]:
+def _select_faults(select: types.Policy, policy: Policy) -> Iterator[str]:
     computed = [score.kind for score in policy.scores]
     for name in select.reads:
         if name not in computed:

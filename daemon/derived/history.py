@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from daemon.lanes import pin as pins
+from daemon.lanes.pin import FIRST, Pin
 from daemon.learning.rules import Rules
 from daemon.ports import EXIT_STATE, Fatal, Missing
-from daemon.registry import pin as pins
-from daemon.registry.pin import FIRST, Pin
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 from daemon.running.settle import InputsReader

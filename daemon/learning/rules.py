@@ -20,9 +20,9 @@ from daemon.learning.calibration import (
     noise_rate,
     suspect_below,
 )
+from daemon.learning.edition import Edition
 from daemon.learning.spreads import spread
 from daemon.policy import Groups, Policy
-from daemon.registry.edition import Edition
 from scoring.types import Asks, Terms
 
 OTHER = "(other)"  # names that have no group of their own

@@ -17,25 +17,21 @@ def spread(histogram: Mapping[int, int], learning: Learning, asks: Asks) -> Spre
     """Of one histogram, step -> count in SCALE-ths; an empty one gives `rows` 0."""
     low = quantile(histogram, learning.low_quantile)
     high = min(max(low + 1, quantile(histogram, learning.high_quantile)), 8 * GRID)
-    return Spread(
-        low,
-        high,
-        sum(histogram.values()) // SCALE,
-        _deviation(histogram),
-        low if asks.share is None else quantile(histogram, asks.share),
-        _strata(histogram, low, high, asks.strata),
-    )
+    rows, deviation = _moments(histogram)
+    cut = low if asks.share is None else quantile(histogram, asks.share)
+    return Spread(low, high, rows, deviation, cut, _strata(histogram, low, high, asks.strata))
 
 
-def _deviation(histogram: Mapping[int, int]) -> int:
-    """Standard deviation in steps, rounded down, at least 1."""
+def _moments(histogram: Mapping[int, int]) -> tuple[int, int]:
+    """Rows, and the standard deviation in steps: both rounded down, the latter at least 1."""
     total = first = second = 0
     for step, count in histogram.items():
         total += count
         first += count * step
         second += count * step * step
     # T sum(c s^2) - (sum c s)^2 = T^2 variance, without a fraction
-    return max(1, isqrt(total * second - first * first) // total) if total else 1
+    deviation = isqrt(total * second - first * first) // max(total, 1)
+    return total // SCALE, max(deviation, 1)
 
 
 def _strata(histogram: Mapping[int, int], low: int, high: int, count: int) -> tuple[int, ...]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from daemon.lanes.genesis import Genesis
 from daemon.lanes.part import PartManifest
+from daemon.learning.edition import Edition
 from daemon.learning.rules import OTHER, Rules
 from daemon.metrics.catalogue import CATALOGUE, LANES, REFUSALS
 from daemon.metrics.newest import Newest
 from daemon.metrics.values import Labels, Values
 from daemon.monitors import fill
 from daemon.ports import Clock, LaneId, Polled
-from daemon.registry.edition import Edition
-from daemon.registry.genesis import Genesis
 from daemon.shards.shard import ShardManifest
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from daemon.lanes.arms import ARMS
+from daemon.lanes.genesis import Genesis
+from daemon.lanes.pin import FIRST
 from daemon.learning.calibration import SCALE
+from daemon.learning.edition import Edition
 from daemon.learning.rules import COLD
 from daemon.metrics import groups
 from daemon.metrics.catalogue import BOUNDS
 from daemon.metrics.values import Labels, Values
 from daemon.monitors import drift
 from daemon.monitors.drift import Drift, Reference, Window
-from daemon.registry.edition import Edition
-from daemon.registry.genesis import Genesis
-from daemon.registry.pin import FIRST
 from daemon.shards.shard import ShardManifest
 from scoring.types import Reason
 

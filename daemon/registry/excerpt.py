@@ -14,10 +14,10 @@ import msgspec
 
 from daemon.decode.decoder import AnswerDecoder
 from daemon.lanes import part as parts
+from daemon.lanes import pin as pins
+from daemon.lanes.pin import FIRST, Pin
 from daemon.ports import Closing, LaneId, Missing, Store
-from daemon.registry import pin as pins
 from daemon.registry.bundle import TAUGHT
-from daemon.registry.pin import FIRST, Pin
 from daemon.registry.registry import Registry
 from daemon.shards import shard as shards
 

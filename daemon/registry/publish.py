@@ -11,9 +11,9 @@ from daemon import tables
 from daemon.decode.normalise import normaliser
 from daemon.learning import grading
 from daemon.learning.calibration import Counts, Half, publish_half
+from daemon.learning.edition import Edition
 from daemon.policy import Policy
 from daemon.ports import Missing, Retry
-from daemon.registry.edition import Edition
 from daemon.registry.registry import Registry
 from scoring import checkpoints, gates, kinds
 from scoring.gates import Verdict

@@ -11,17 +11,17 @@ from typing import TypeVar
 import msgspec
 
 from daemon import tables
+from daemon.lanes import genesis as geneses
 from daemon.lanes import part as parts
+from daemon.lanes import pin as pins
+from daemon.lanes.genesis import Genesis
 from daemon.lanes.part import Part, PartManifest
+from daemon.lanes.pin import FIRST, Pin
+from daemon.lanes.progress import Covered, Progress
+from daemon.learning import edition as editions
 from daemon.learning.calibration import Calibration
+from daemon.learning.edition import Edition
 from daemon.ports import EXIT_STATE, Fatal, LaneId, Missing, Store
-from daemon.registry import edition as editions
-from daemon.registry import genesis as geneses
-from daemon.registry import pin as pins
-from daemon.registry.edition import Edition
-from daemon.registry.genesis import Genesis
-from daemon.registry.pin import FIRST, Pin
-from daemon.registry.progress import Covered, Progress
 from daemon.shards import shard as shards
 from daemon.shards.shard import ShardManifest
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.registry.pin import FIRST
+from daemon.lanes.pin import FIRST
 from daemon.report.figures import count, several
 from daemon.report.frame import code, details, pairs, section, table
 from daemon.report.markup import Safe, el, fact, join, said

@@ -14,11 +14,11 @@ from daemon.lanes.window import Segment
 from daemon.learning import grading
 from daemon.learning import rules as rulebook
 from daemon.learning.calibration import Calibration
+from daemon.learning.edition import Edition
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.policy import SEMANTICS
 from daemon.ports import EXIT_DEPENDENCY, EXIT_STATE, Batch, CannotRun, Fatal, Store
-from daemon.registry.edition import Edition
 from scoring import checkpoints, kinds
 from scoring.manifest import BadCheckpoint
 from scoring.models import selftest

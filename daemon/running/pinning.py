@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from daemon.lanes import pin as pins
+from daemon.lanes.pin import FIRST, Pin
+from daemon.lanes.progress import Progress
+from daemon.learning import edition as editions
 from daemon.learning.rules import Rules
 from daemon.ports import CannotRun, Missing
-from daemon.registry import edition as editions
-from daemon.registry import pin as pins
-from daemon.registry.pin import FIRST, Pin
-from daemon.registry.progress import Progress
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 

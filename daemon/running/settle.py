@@ -10,9 +10,9 @@ from daemon.lanes import ledger
 from daemon.lanes import part as parts
 from daemon.lanes.ledger import Arrays
 from daemon.lanes.part import Part
+from daemon.lanes.pin import FIRST, Pin
 from daemon.learning.rules import Rules
 from daemon.ports import EXIT_BUG, Fatal, LaneId, Missing
-from daemon.registry.pin import FIRST, Pin
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 from daemon.running.pinning import Pinning

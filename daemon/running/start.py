@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from daemon.config.settings import Stream
+from daemon.lanes import genesis as geneses
+from daemon.lanes.genesis import Genesis
 from daemon.lanes.lane import Lane
 from daemon.lanes.window import NO_TIME, window_of
 from daemon.ports import EXIT_STATE, Clock, Fatal, LaneId, LaneInfo, Retry, Source
-from daemon.registry import genesis as geneses
-from daemon.registry.genesis import Genesis
 from daemon.registry.registry import Registry
 
 WAIT_SECONDS = 0.2  # between looks for the first record of a topic that is still empty

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from daemon import tables
 from daemon.lanes.part import Part
+from daemon.lanes.pin import Pin
 from daemon.lanes.tally import NAMES_PER_GROUP
 from daemon.learning import calibration
 from daemon.learning.calibration import Calibration, Counts, Half
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
-from daemon.registry.pin import Pin
 from daemon.shards import answers, figures, shard
 from daemon.shards import rows as row_tables
 from daemon.shards.answers import Said

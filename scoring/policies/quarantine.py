@@ -41,6 +41,6 @@ class Quarantined:
         return Weighed(np.where(suspect, np.int16(0), weighed.weights), reasons)
 
 
-def behind(quarantine: bool, policy: Policy) -> Policy:  # noqa: FBT001 - an option of each kind
+def behind(quarantine: bool, policy: Policy) -> Policy:
     """The policy, behind a quarantine if its option says so."""
     return Quarantined(policy, policy.name) if quarantine else policy

@@ -6,11 +6,11 @@ Weights:    exp((score - upper quantile) / (temperature * unit)), 1 from the upp
 Refuses:    NO_LABEL where the score needs a label and the row has none. SUSPECT first, with
             `quarantine`.
 Reads:      one score; the plausibility, with `quarantine`
-Source:     Anand, Tan and Minakova 2023 (arXiv 2311.16298), section on SNLI: drawn by softmax of the
-            score where a cut by rank fails: forgetting, which is 0 for most rows (unit `score`),
-            and VoG, normalised over the data set (unit `deviation`). The sum under a softmax, and
-            the mean under a normalised score, are one factor of all weights of a window; ranks are
-            compared within it, so neither is needed.
+Source:     Anand, Tan and Minakova 2023 (arXiv 2311.16298), section on SNLI: drawn by softmax where
+            a cut by rank fails: forgetting, which is 0 for most rows (unit `score`), and VoG,
+            normalised over the data set (unit `deviation`). The sum under a softmax and the mean
+            of a normalised score are one factor of all weights of a window, and only ranks of one
+            window are compared, so neither is needed.
 Traps:      - On live traffic the same authors gave it up for a line (`weighted`): it starved easy
               rows and kept noisy hard ones. A large temperature is `uniform`, a small one `top`.
             - Weights span 1 to 4096: what lies more than 8.3 temperatures under the top is alike.

@@ -60,7 +60,8 @@ class Tempered(Reading):
         # the last one is of labels without a class; without a label a row is refused anyway
         known = np.where(scored.labels >= 0, scored.labels, len(terms.classes))
         product = line.astype(np.int64) * tempers[known]
-        return np.maximum((2 * product + GRID) // (2 * GRID), 1).astype(np.int16)
+        weights: Grid = np.maximum((2 * product + GRID) // (2 * GRID), 1).astype(np.int16)
+        return weights
 
     def refused(self, scored: Scored, terms: Terms) -> Codes:
         """(n,) NO_LABEL or 0."""

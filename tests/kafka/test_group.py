@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from kafka import OffsetAndMetadata, TopicPartition
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.admin import MemberToRemove
 
+from daemon.kafka.member import Fact, Member, Notes
 from daemon.ports import EXIT_CONFIG, Fatal, LaneId
 from tests.kafka.broker import Broker, unique
 from tests.kafka.follower import Follower, values, whole
@@ -99,6 +100,40 @@ def test_a_restart_under_one_name_moves_no_lane(broker: Broker, follow: Follow) 
     broker.produce(said, values(3), min(mine).partition)
     again.until(lambda: len(again.rows[min(mine)]) >= 3, both[1])
     assert both[1].told == told
+
+
+@pytest.mark.parametrize("wait_ms", [1, 2, 3, 5, 8, 13])
+def test_a_poll_that_ends_while_the_group_answers_forgets_no_join(
+    broker: Broker, follow: Follow, wait_ms: int
+) -> None:
+    said = broker.topic()
+    follower = follow(said, client={"poll_wait_ms": wait_ms})
+    follower.stand(LaneId(said, 0))
+    broker.grow(said, 2)
+    follower.stand(*lanes(said, 2))
+
+
+def test_what_others_may_have_had_in_between_is_told_as_lost(broker: Broker) -> None:
+    """Facts as a member notes them that joined, was sent back to join once more, and joined."""
+    said, other = lanes("said", 2)
+    both = frozenset((said, other))
+    with KafkaConsumer(bootstrap_servers=broker.bootstrap) as consumer:
+        member = Member(consumer, Notes(consumer))
+
+        def note(*facts: Fact) -> tuple[tuple[LaneId, ...], tuple[LaneId, ...]]:
+            member.notes.facts.extend(facts)
+            return member.changes()
+
+        assert note(Fact("assigned", both, 1)) == ((said, other), ())
+        revoked = Fact("revoked", both, 1)
+        assert note(revoked) == ((), ())  # nobody else has them yet
+        assert member.reading() == []
+        assert note(Fact("assigned", both, 2)) == ((), ())
+        assert note(revoked, Fact("assigned", both, 4)) == ((said, other), (said, other))
+        assert member.stale == both  # the client has them still, at their old places
+        assert note(revoked, Fact("assigned", frozenset((other,)), 5)) == ((), (said,))
+        assert note(Fact("lost", frozenset((other,)), -1)) == ((), (other,))
+        assert note(Fact("assigned", both, 9)) == ((said, other), ())
 
 
 def committed(broker: Broker, group: str, lane: LaneId) -> int:

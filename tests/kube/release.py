@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from daemon.registry.edition import Edition
+from daemon.learning.edition import Edition
 from daemon.registry.registry import Registry
 from daemon.shards.shard import ShardManifest
+from daemon.stores import bucket as bucket_store
 from daemon.stores import local
+from tests import s3
 from tests.helm.chart import CHART
 from tests.kafka.broker import Broker
 from tests.kube import world
@@ -46,7 +48,9 @@ class ReachableBroker(Broker):
 
 
 class Release:
-    """`store`: its folder on this machine. Values are those of the last installation or upgrade."""
+    """A Deployment over a volume. `folder`: of that volume, on this machine."""
+
+    workload = f"deployment/{NAME}"
 
     def __init__(self, namespace: Namespace, broker: Broker) -> None:
         self.namespace = namespace
@@ -55,7 +59,7 @@ class Release:
         owned(namespace.folder("checkpoints"))
         namespace.secret("sluice-key", key=KEY)
         repository, _, tag = IMAGE.rpartition(":")
-        self._base: Manifest = {
+        self.values: Manifest = {
             "fullnameOverride": NAME,
             "image": {"repository": repository, "tag": tag, "pullPolicy": "Never"},
             "kafka": {
@@ -77,8 +81,8 @@ class Release:
         }  # fmt: skip
 
     def install(self, **changes: Manifest) -> None:
-        """Install or upgrade, with sections of the values changed, and wait for pods and Job."""
-        values = dict(self._base)
+        """Install or upgrade, with sections of `values` changed, and wait for pods and Job."""
+        values = dict(self.values)
         for section, change in changes.items():
             values[section] = {**values[section], **change}
         file = self.namespace.folder("") / "values.json"
@@ -97,10 +101,10 @@ class Release:
 
     def rolled(self) -> None:
         """`helm --wait` may be content too early: every pod is the new one, and ready."""
-        self.namespace.kubectl("rollout", "status", f"deployment/{NAME}", f"--timeout={SECONDS}s")
+        self.namespace.kubectl("rollout", "status", self.workload, f"--timeout={SECONDS}s")
 
     def scale(self, replicas: int) -> None:
-        self.namespace.kubectl("scale", f"deployment/{NAME}", f"--replicas={replicas}")
+        self.namespace.kubectl("scale", self.workload, f"--replicas={replicas}")
         self.rolled()
 
     def pods(self) -> list[str]:
@@ -110,6 +114,7 @@ class Release:
     def kill(self) -> None:
         """One pod goes without a word, in the middle of whatever it does."""
         self.namespace.kubectl("delete", "pod", self.pods()[0], "--force", "--grace-period=0")
+        self.rolled()
 
     def metrics(self) -> str:
         """Through the Service."""
@@ -145,7 +150,7 @@ class Release:
     def recording(self) -> Path:
         """Of the whole run, made in a pod of it."""
         self.namespace.kubectl(
-            "exec", f"deployment/{NAME}", "--", "sluice", "record", "/var/lib/sluice/recording"
+            "exec", self.workload, "--", "sluice", "record", "/var/lib/sluice/recording"
         )
         return self.folder / "recording"
 
@@ -164,3 +169,27 @@ class Release:
         owned(self.folder)
         code, said = self.namespace.run("replay", "run", "-c", "/data/replay.yaml", claim="store")
         assert code == 0, said
+
+
+class StaticRelease(Release):
+    """A StatefulSet of two members with names of their own, over a bucket with a secret."""
+
+    workload = f"statefulset/{NAME}"
+
+    def __init__(self, namespace: Namespace, broker: Broker, bucket: s3.Server) -> None:
+        super().__init__(namespace, broker)
+        self._bucket = bucket.options()
+        namespace.secret("bucket", id="identity", secret="canary-5d1c")
+        self.values["replicas"] = 2
+        self.values["kafka"]["staticMembership"] = True
+        self.values["store"] = {
+            "kind": "bucket",
+            "bucket": {
+                "url": self._bucket.url, "endpoint": self._bucket.endpoint, "region": "us-east-1",
+                "allowHttp": True, "existingSecret": "bucket",
+                "credentials": {"access_key_id": "id", "secret_access_key": "secret"},
+            },
+        }  # fmt: skip
+
+    def registry(self, store: str = "store") -> Registry:
+        return Registry(bucket_store.build(self._bucket))

@@ -7,9 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from daemon.shards.shard import ShardManifest
+from tests import s3
 from tests.kube import world
-from tests.kube.cluster import Namespace
-from tests.kube.release import NAME, PARTITIONS, TOPIC, ReachableBroker, Release
+from tests.kube.cluster import HOST, Namespace
+from tests.kube.release import (
+    NAME,
+    PARTITIONS,
+    TOPIC,
+    ReachableBroker,
+    Release,
+    StaticRelease,
+)
 from tests.kube.world import Talk
 
 pytestmark = pytest.mark.timeout(1200)
@@ -34,7 +43,6 @@ def test_a_release_lives_through_what_is_done_to_it(
         another_policy_and_back(release)
         more_and_fewer_pods(release)
         release.kill()
-        release.rolled()
         release.goes_on()
         another_checkpoint(release)
     is_what_its_recording_gives(release, talk)
@@ -53,7 +61,7 @@ def another_policy_and_back(release: Release) -> None:
     release.install()
     assert (release.pods(), list(release.editions())) == (before, [0]), "nothing had changed"
     release.install(policy={"capacity_rows": 40})
-    assert not set(before) & set(release.pods())
+    release.comes(lambda: not set(before) & set(release.pods()))
     release.goes_on()
     release.rollback(1)
     release.goes_on()
@@ -89,4 +97,40 @@ def is_what_its_recording_gives(release: Release, talk: Talk) -> None:
         w: (m.selection_digest, m.rows_digest) for w, m in live.items() if w in again
     }
     counted = sum(shard.counts["records"] for shard in again.values())
-    assert 0 < counted <= talk.said
+    assert counted == every_record_once(again) <= talk.said
+
+
+def every_record_once(shards: dict[int, ShardManifest]) -> int:
+    """Each lane's parts follow one another without hole or overlap; the records in them."""
+    ends = dict.fromkeys(range(PARTITIONS), 0)
+    for window in sorted(shards):
+        for part in shards[window].parts:
+            assert part.start == ends[part.partition], (window, part.partition)
+            ends[part.partition] = part.end
+    return sum(ends.values())
+
+
+def test_static_members_keep_their_names_over_a_bucket(
+    namespace: Namespace, broker: ReachableBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S3_KEY", "identity")
+    monkeypatch.setenv("S3_SECRET", "canary-5d1c")
+    broker.create(TOPIC, PARTITIONS)
+    with s3.serving(HOST) as bucket, Talk(broker, TOPIC, PARTITIONS):
+        release = StaticRelease(namespace, broker, bucket)
+        release.install()
+        release.goes_on()
+        assert members(broker) == {f"{NAME}-0", f"{NAME}-1"} == set(release.pods())
+        release.kill()
+        release.goes_on()
+        assert members(broker) == {f"{NAME}-0", f"{NAME}-1"}
+        every_record_once(release.shards())
+    logs = namespace.kubectl("logs", "--selector=app.kubernetes.io/name=sluice", "--tail=-1")
+    config = namespace.kubectl("get", "configmap", NAME, "-o", "yaml")
+    assert "canary-5d1c" not in logs + config
+
+
+def members(broker: ReachableBroker) -> set[str]:
+    """Names of the group's members that outlive restarts."""
+    (group,) = broker.admin.describe_groups([NAME]).values()
+    return {member["group_instance_id"] for member in group["members"]}

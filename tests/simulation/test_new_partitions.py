@@ -7,9 +7,9 @@ import pytest
 
 from daemon.config.settings import Stream
 from daemon.lanes.part import read_manifest
+from daemon.lanes.pin import Pin
 from daemon.ports import LaneId
 from daemon.registry import bundle
-from daemon.registry.pin import Pin
 from daemon.stores.memory import MemoryStore
 from tests.cases import LABELS, Case, Edition, Schedule
 from tests.simulation.waiting import Waiting, light_parts, one_lane, random_waiting, run

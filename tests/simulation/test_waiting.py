@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from daemon.lanes.genesis import check_lag
 from daemon.ports import Fatal
-from daemon.registry.genesis import check_lag
 from tests.simulation.waiting import light_parts, random_waiting, run
 
 

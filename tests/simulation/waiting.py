@@ -22,14 +22,14 @@ from daemon.clock import ManualClock
 from daemon.config.settings import Process
 from daemon.lanes import part as parts
 from daemon.lanes.gather import Gathering
+from daemon.lanes.genesis import Genesis, LaneEntry
 from daemon.lanes.part import Part
 from daemon.lanes.window import Segment
 from daemon.learning.calibration import Calibration, Counts
+from daemon.learning.edition import Edition
 from daemon.loop import Loop
 from daemon.policy import Policy
 from daemon.ports import Batch, LaneId
-from daemon.registry.edition import Edition
-from daemon.registry.genesis import Genesis, LaneEntry
 from daemon.registry.registry import Registry
 from daemon.running import performing
 from daemon.shards import shard as shards

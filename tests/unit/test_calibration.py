@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buffers.base import TARGET_SUM
+from daemon.lanes.pin import FIRST
 from daemon.learning import calibration as cal
 from daemon.learning import rules as rulebook
 from daemon.learning.calibration import SCALE, Calibration, Counts, Half, Traffic
+from daemon.learning.edition import Edition
 from daemon.learning.rules import ALL, NO_HALF, NO_NOISE_RATE, OTHER, Rules
 from daemon.policy import Groups, Learning, Policy, Quarantine
-from daemon.registry.edition import Edition
-from daemon.registry.pin import FIRST
 from scoring.types import GRID
 from tests.streams import KEY
 

@@ -18,10 +18,10 @@ from daemon.lanes import ledger
 from daemon.lanes.gather import Gathering
 from daemon.lanes.lane import Lane, PutPart
 from daemon.lanes.part import Part
+from daemon.lanes.pin import FIRST
 from daemon.lanes.window import Segment
 from daemon.policy import Arms, Groups, Kind, Policy, Quarantine
 from daemon.ports import Batch, LaneId, Store
-from daemon.registry.pin import FIRST
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 from daemon.shards import merge

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from daemon import messages, tables
 from daemon.decode.decoder import Decoder
 from daemon.decode.normalise import normaliser
+from daemon.learning.edition import Edition
 from daemon.messages import Refuser
 from daemon.policy import Policy
 from daemon.ports import LaneId, Message
-from daemon.registry.edition import Edition
 from daemon.stores.memory import MemoryStore
 from scoring.types import REASONS, Reason, Refusal
 from tests.cases import Schedule, random_case

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from daemon.clock import ManualClock
+from daemon.lanes.genesis import Genesis
 from daemon.learning.rules import OTHER
 from daemon.metrics import newest, past
 from daemon.metrics.catalogue import CATALOGUE, LANES, REFUSALS
@@ -17,7 +18,6 @@ from daemon.metrics.metrics import Lag, Metrics
 from daemon.monitors.noise import wilson
 from daemon.policy import Quarantine
 from daemon.ports import LaneId, Polled
-from daemon.registry.genesis import Genesis
 from daemon.shards.shard import ShardManifest
 from tests.monitoring.attached import Attached, by, of, scrape
 from tests.streams import PERIOD_MS, World, small_policy, stream_of

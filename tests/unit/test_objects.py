@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from daemon import tables
 from daemon.lanes import ledger
 from daemon.lanes import part as parts
+from daemon.lanes.genesis import Genesis, LaneEntry
 from daemon.lanes.part import Part, PartManifest
+from daemon.lanes.pin import FIRST, Pin
 from daemon.learning.calibration import Counts
+from daemon.learning.edition import Edition
 from daemon.policy import Policy
 from daemon.ports import EXIT_BUG, EXIT_STATE, Fatal, LaneId, Missing
-from daemon.registry.edition import Edition
-from daemon.registry.genesis import Genesis, LaneEntry
-from daemon.registry.pin import FIRST, Pin
 from daemon.registry.registry import Registry
 from daemon.shards import shard
 from daemon.stores.memory import MemoryStore

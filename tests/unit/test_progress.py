@@ -7,14 +7,14 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from daemon.lanes import pin as pins
+from daemon.lanes.genesis import Genesis, LaneEntry, check_source, make
+from daemon.lanes.pin import FIRST, Pin
+from daemon.lanes.progress import Covered, Progress
+from daemon.learning import edition as editions
+from daemon.learning.edition import Edition
 from daemon.policy import Policy
 from daemon.ports import Fatal, LaneId, LaneInfo
-from daemon.registry import edition as editions
-from daemon.registry import pin as pins
-from daemon.registry.edition import Edition
-from daemon.registry.genesis import Genesis, LaneEntry, check_source, make
-from daemon.registry.pin import FIRST, Pin
-from daemon.registry.progress import Covered, Progress
 from daemon.registry.registry import Registry
 from daemon.running.pinning import Pinning
 from daemon.stores.memory import MemoryStore

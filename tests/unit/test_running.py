@@ -11,10 +11,10 @@ import pytest
 from daemon.clock import ManualClock
 from daemon.config.settings import Stream
 from daemon.lanes.part import read_manifest
+from daemon.lanes.pin import Pin
 from daemon.policy import Quarantine
 from daemon.ports import EXIT_STATE, Batch, Fatal, LaneId, Retry, Store
 from daemon.registry import bundle, skip
-from daemon.registry.pin import Pin
 from daemon.registry.registry import Registry
 from daemon.running import start
 from daemon.running.intake import Intake, tail

@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from daemon.lanes import window as windows
+from daemon.lanes.genesis import Genesis
+from daemon.lanes.pin import FIRST, Pin
 from daemon.ports import LaneId
-from daemon.registry.genesis import Genesis
-from daemon.registry.pin import FIRST, Pin
 
 
 class Covered(NamedTuple):
