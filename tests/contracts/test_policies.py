@@ -30,7 +30,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("band", {"refuse": True, "eps": 1e-6}),
     ("softmax", {"temperature": 0.001}),
     ("softmax", {"temperature": 1000.0, "unit": "score"}),
-    ("coverage", {"strata": 256, "eps": 1e-6}),
+    ("coverage", {"strata": 40, "eps": 1e-6}),
     ("tempered", {"gamma": 1.0, "eps": 1e-6}),
     ("mixture", {"scores": ("el2n", "entropy", "margin")}),
 ]

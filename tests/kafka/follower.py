@@ -13,7 +13,7 @@ from daemon.ports import Hole, LaneId, Polled
 from daemon.sources.kafka import KafkaSource
 from tests.kafka.broker import Broker, unique
 
-DEADLINE_SECONDS = 20  # only a failing test waits so long
+DEADLINE_SECONDS = 60  # only a failing test waits so long
 QUICK: dict[str, Any] = {
     "request_timeout_ms": 3_000,
     "bootstrap_timeout_ms": 1_500,
