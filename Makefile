@@ -58,8 +58,10 @@ prometheus: ## Prometheus and promtool for the tests of metrics, alerts and the 
 helm: ## helm and what the tests of the chart hold it against (needs Go)
 	@.ci/helm >/dev/null
 
-docs: .venv-dev/ready ## write what is made from code: docs/metrics.md and the dashboard
+docs: .venv-dev/ready ## write what is made from code: pages, dashboard, schema and table of the chart
 	@$(bin)/python -m tests.monitoring.board
+	@$(bin)/python -m tests.helm.schema
+	@$(bin)/python -m tests.helm.readme
 
 .venv/ready: requirements/demo.txt $(LOCKS)
 	@$(find_python); "$$python" requirements/install.py .venv build.txt demo.txt

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
+from daemon.decode.weak import Weak
+
 SEMANTICS: Final = 1  # what this code computes; an image also runs the one before
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -161,6 +163,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
 
     record: RecordMap = RecordMap()
     answer: LabelMap = LabelMap()
+    weak: Weak = Weak()
     limits: Limits = Limits()
     identity: Annotated[Literal["text", "id"], Meta(description="what is kept once")] = "text"
     engine: Engine = Engine()

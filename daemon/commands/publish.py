@@ -7,8 +7,7 @@
 A window takes the highest edition whose first window has come; nothing that is pinned changes. A
 checkpoint that is refused says why and exits 78; the edition before goes on. The sample (JSON
 lines of text, and label where known) makes the calibration half; without one, the audit rows of
-the newest shards are scored. What the gates found goes to standard error, the edition to standard
-output.
+the newest shards are scored. Findings go to standard error, the edition to standard output.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from daemon.commands.sample import read_sample
 from daemon.commands.session import DIGITS, Session, config_argument, open_session
+from daemon.config import weak
 from daemon.console import Console
 from daemon.lanes import pin as pins
 from daemon.lanes.window import window_of
@@ -129,8 +129,9 @@ def one(session: Session, folder: Path, arguments: argparse.Namespace) -> Publis
         threads=session.threads,
     )
     tell(session.console, outcome)
-    pinned = [int(Path(name).stem) for name in registry.store.list(pins.PREFIX)]
-    newest = max(pinned, default=-1)
+    for line in weak.published(policy, checkpoint.name):
+        session.console.say(f"note: {line}", event="weak_labels")
+    newest = max((int(Path(n).stem) for n in registry.store.list(pins.PREFIX)), default=-1)
     if isinstance(outcome, Published) and outcome.edition.first_window <= newest:
         session.console.say(
             f"note: windows up to {newest} are pinned already and keep their edition"

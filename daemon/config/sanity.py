@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from daemon.config import outlets
+from daemon.config import outlets, weak
 from daemon.config.kindcheck import kind_faults
 from daemon.config.settings import Config, Process, Stream
 from daemon.policy import Groups, Kind, Policy, Rolling
@@ -27,6 +27,7 @@ def faults(config: Config) -> Iterator[str]:
     yield from _places(config)
     yield from outlets.faults(config)
     yield from _policy(config.policy)
+    yield from weak.faults(config.policy)
     yield from kind_faults(config)
 
 
@@ -34,6 +35,7 @@ def advice(config: Config) -> Iterator[str]:
     """Lines for what works, but perhaps not as its author thinks."""
     yield from _group_advice(config.policy.groups, config.policy.capacity_rows)
     yield from _process_advice(config.process)
+    yield from weak.advice(config.policy)
     policy = config.policy
     row_bytes = ROW_BYTES + 4 * policy.limits.text_chars
     if policy.pool * row_bytes > MEMORY_ADVICE_BYTES:

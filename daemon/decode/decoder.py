@@ -23,6 +23,7 @@ from daemon.decode.leaves import Leaves, Reader
 from daemon.decode.normalise import Normaliser
 from daemon.decode.slots import canonical_slots
 from daemon.decode.utterance import Answer, LabelSource, Utterance, pseudonym
+from daemon.decode.weak import Weak, rule
 from daemon.policy import LabelMap, Limits, RecordMap
 from daemon.ports import Int64s
 from scoring.types import Reason, Refusal
@@ -30,6 +31,7 @@ from scoring.types import Reason, Refusal
 # a language tag by its look (BCP 47, or with underscores as in POSIX); routing knows the models
 _LOCALE = re.compile(r"[A-Za-z]{1,8}([-_][A-Za-z0-9]{1,8})*")
 _ENCODER = msgspec.json.Encoder()
+_NEVER = Weak()
 T = TypeVar("T", Utterance, Answer)
 
 
@@ -55,16 +57,23 @@ class Decoder:
     """Decodes the records of utterance lanes as the policy's mapping says.
 
     `key` makes pseudonyms of users; it is needed only if `mapping.user` is set (ValueError).
+    `weak` makes labels for records that have none; its vetoes are mapped signals (ValueError).
     """
 
     def __init__(
-        self, mapping: RecordMap, limits: Limits, key: bytes, normalise: Normaliser
+        self,
+        mapping: RecordMap,
+        limits: Limits,
+        key: bytes,
+        normalise: Normaliser,
+        weak: Weak = _NEVER,
     ) -> None:
         self._limits = limits
         self._normalise = normalise
         self._pseudonym = pseudonym(key) if mapping.user else None
         self._fixed_source = fixed_source(mapping)
         self._signals = _signals_struct(sorted(mapping.signals))
+        self._qualifies = rule(weak, sorted(mapping.signals))
         self._is_locale = lru_cache(maxsize=256)(_LOCALE.fullmatch)  # a stream has few locales
         self._reader = Reader(record_fields(mapping, limits), limits)
 
@@ -92,6 +101,8 @@ class Decoder:
         label_source: LabelSource = "none"
         if label is not None:
             label_source = self._fixed_source or source or "weak"  # unsaid: nothing is claimed
+        elif intent is not None and self._qualifies and self._qualifies(confidence, leaves[11:]):
+            label, label_source = intent, "weak"
         if user is not None:
             user = self._hidden(user)
             if user is None:

@@ -131,6 +131,7 @@ def _labels(m: ShardManifest) -> Safe:
         ("labels that came after their utterance, applied", "late", said.late),
         ("labels of utterances that are no candidates: nothing to change", "outside_pool",
          said.outside_pool),
+        ("labels that contradict a more plausible one of the same text", "lost", said.lost),
         ("records of label topics that are no answers", "refused", said.refused),
         ("audit answers folded here", "answered", said.answered),
         ("of these, the label given was wrong", "wrong", said.wrong),

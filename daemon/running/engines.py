@@ -123,7 +123,7 @@ class Engines:
             message = f"edition {edition.number}: {error}"
             hint = "run the image that published it, or publish an edition for this one"
             raise CannotRun(message, code=EXIT_DEPENDENCY, hint=hint) from error
-        decoder = Decoder(policy.record, policy.limits, self._key, normalise)
+        decoder = Decoder(policy.record, policy.limits, self._key, normalise, policy.weak)
         return Engine(edition, decoder, scorer, graded, model)
 
     def rules(self, window: int, edition: Edition, calibration: Calibration) -> Rules:

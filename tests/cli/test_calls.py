@@ -13,6 +13,7 @@ import pytest
 
 from daemon.__main__ import main
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, EXIT_WRITE
+from scoring.catalogue import catalogue
 from tests.cli.test_commands import call, publish, root
 
 __all__ = ["root"]  # the fixture
@@ -111,6 +112,19 @@ def test_kinds_list_their_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert options[("stores", "local")] == "path"
     assert options[("policies", "default")] == "score='entropy', eps=0.1"
     assert options[("scores", "el2n")] == "-"
+    assert options[("policies", "coverage")].startswith("score='entropy', strata=20, eps=0.02")
+
+
+def test_scores_say_what_they_need_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["kinds", "scores"]) == EXIT_OK
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.split("\t") == ["score", "options", "needs", "cost", "source", "summary"]
+    rows = {name: cells for name, *cells in (line.split("\t") for line in lines)}
+    assert [*rows] == [entry.name for entry in catalogue()]
+    assert rows["forgetting"][:3] == ["-", "history, label", "checkpoints"]
+    assert rows["entropy"][1] == "-", "it needs nothing"
+    for entry in catalogue():
+        assert rows[entry.name][3:] == [entry.source, entry.summary]
 
 
 @pytest.mark.slow

@@ -234,11 +234,11 @@ def test_lost_lanes_yield_nothing_until_they_are_sought_again(rig: Rig) -> None:
     source.poll(3)
     rig.assign(source, {LANES[0], LANES[2]})
     polled: Polled = source.poll(100)
-    assert polled.lost == (LANES[1],)
+    assert LANES[1] in polled.lost, "a busy group may take and give the others, too"
     assert [batch for batch in polled.batches if batch.lane == LANES[1]] == []
     assert drain(source)[LANES[1]] == []
     rig.assign(source, set(LANES))
-    assert source.poll(100).gained == (LANES[1],)
+    assert LANES[1] in source.poll(100).gained
     assert drain(source)[LANES[1]] == []
     source.seek(LANES[1], log[LANES[1]][4][0])
     assert drain(source)[LANES[1]] == log[LANES[1]][4:]

@@ -155,6 +155,7 @@ class Live:
         self._aborter = KafkaProducer(transactional_id="gaps", **given)
         self._aborter.init_transactions()
         self._rivals: dict[int, Rival] = {}
+        self._opened: list[KafkaSource] = []
 
     def fit(self, log: Log) -> Log:
         """The log with gaps as long as they can be here."""
@@ -186,7 +187,8 @@ class Live:
             self.broker, real["said"], labels=(real["labels"],), group=unique("group"),
             allow_create_time=True, client={"heartbeat_interval_ms": 100},
         )  # fmt: skip
-        return LiveSource(KafkaSource(given, SystemClock()), names)
+        self._opened.append(KafkaSource(given, SystemClock()))
+        return LiveSource(self._opened[-1], names)
 
     def _write(self, topic: str, partition: int, records: list[Record]) -> None:
         next_ = 0
@@ -228,6 +230,8 @@ class Live:
         return len(self.broker.admin.describe_groups([group])[group]["members"])
 
     def close(self) -> None:
+        for source in self._opened:  # also of tests that failed
+            source.close()
         for rival in self._rivals.values():
             rival.leave(self.broker.admin)
         for client in (self._writer, self._aborter, self.broker):

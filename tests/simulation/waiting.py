@@ -185,7 +185,7 @@ def light_parts() -> Iterator[None]:
     def encode(part: Part) -> bytes:
         return tables.canonical(part.manifest)
 
-    def read(data: bytes) -> parts.PartManifest:
+    def read(data: bytes, name: str = "") -> parts.PartManifest:
         return msgspec.json.decode(data, type=parts.PartManifest)
 
     with (

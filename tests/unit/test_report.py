@@ -286,7 +286,5 @@ def test_the_command_writes_the_page_of_a_shard(session: Session, tmp_path: Path
     assert page.exact("window") == str(windows[2]) and "texts are left out" in page.text
     with pytest.raises(Fatal, match="cannot write"):
         command.write(session, "last", tmp_path / "no" / "page.html")
-    with pytest.raises(Fatal, match="no history"):
-        command.write(session, "last", path, windows=0)
     with pytest.raises(Fatal, match="no shard"):
         command.write(session, "99", path)
