@@ -24,6 +24,7 @@ class Intake:
     _queues: dict[LaneId, deque[Batch]] = field(default_factory=dict)
     _waiting: dict[LaneId, int] = field(default_factory=dict)
     _paused: set[LaneId] = field(default_factory=set)
+    _reached: dict[LaneId, int] = field(default_factory=dict)
 
     def fill(self, limit: int) -> Polled:
         """Poll once; new batches wait in their lanes' queues."""
@@ -38,7 +39,15 @@ class Intake:
             if waiting >= self.most_records and batch.lane not in self._paused:
                 self._paused.add(batch.lane)
                 self.source.pause(batch.lane)
+        for hole in polled.holes:
+            self._reached[hole.lane] = max(hole.end, self._reached.get(hole.lane, 0))
+        for lane, position in polled.positions.items():
+            self._reached[lane] = max(position, self._reached.get(lane, 0))
         return polled
+
+    def reached(self, lane: LaneId) -> int | None:
+        """Where a lane stands that has given out all it had: behind marks and holes of the log."""
+        return None if self.head(lane) else self._reached.pop(lane, None)
 
     def head(self, lane: LaneId) -> Batch | None:
         """The next records of a lane, not taken yet."""
@@ -62,6 +71,7 @@ class Intake:
         """Forget what waits: the lane is lost, or is about to be sought."""
         self._queues.pop(lane, None)
         self._waiting.pop(lane, None)
+        self._reached.pop(lane, None)
         if lane in self._paused:
             self._paused.discard(lane)
             self.source.resume(lane)

@@ -56,9 +56,9 @@ class Coverage(Reading):
         """(n,) in eps..GRID."""
         (spread,) = terms.spreads
         values = scored.scores[self.reads[0]]
-        fullest = max(spread.strata, default=0)
-        if not spread.rows or not fullest:
+        if not spread.rows:
             return np.full(len(values), GRID, np.int16)
+        fullest = max(spread.strata)
         # Python's integers: masses are counts in fixed point, their products pass 64 bits
         weights = [
             min(GRID, (2 * self._eps * fullest + mass) // (2 * mass)) if mass else GRID

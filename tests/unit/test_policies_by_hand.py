@@ -111,8 +111,8 @@ def test_a_temper_is_a_power_of_the_traffic_of_the_class() -> None:
     policy = build("tempered", gamma=0.5, eps=0.5)
     labels = [0, 1, 2, UNKNOWN_LABEL, NO_LABEL]
     batch = scored(labels=labels, entropy=[2000, 2000, 1000, 2000, 2000], plausibility=[GRID] * 5)
-    verdict = policy.weigh(batch, Terms((BAND,), None, cold=False, classes=(100, 400, 1600)))
-    assert verdict.weights.tolist() == [GRID, HALF, HALF // 4, GRID, 0]
+    verdict = policy.weigh(batch, Terms((BAND,), None, cold=False, classes=(400, 100, 1600)))
+    assert verdict.weights.tolist() == [HALF, GRID, HALF // 4, GRID, 0]
     assert verdict.reasons.tolist() == [0, 0, 0, 0, CODES[Reason.NO_LABEL]]
     even = build("tempered", gamma=0.0).weigh(batch, Terms((BAND,), None, False, (1, 4, 16)))
     line = build("weighted").weigh(batch, Terms((BAND,), None, False))
@@ -121,10 +121,10 @@ def test_a_temper_is_a_power_of_the_traffic_of_the_class() -> None:
 
 def test_a_mixture_is_the_mean_of_its_lines() -> None:
     policy = build("mixture", scores=("entropy", "margin"), eps=0.5)
-    batch = column("entropy", [1000, 1500, 2000], margin=[30, 30, 20])
+    batch = column("entropy", [1000, 1500, 2000, 1000], margin=[30, 30, 20, 23])
     said = Terms((BAND, Spread(10, 30)), None, cold=False)
-    # lines: 2048, 3072, 4096 and 4096, 4096, 3072
-    assert policy.weigh(batch, said).weights.tolist() == [3072, 3584, 3584]
+    # lines: 2048, 3072, 4096, 2048 and 4096, 4096, 3072, 3379
+    assert policy.weigh(batch, said).weights.tolist() == [3072, 3584, 3584, 2714]
 
 
 def test_a_mixture_of_one_score_twice_is_refused() -> None:
@@ -137,7 +137,8 @@ def test_a_mixture_of_one_score_twice_is_refused() -> None:
 @pytest.mark.parametrize("kind", ["band", "top", "softmax", "coverage"])
 def test_a_score_of_which_nothing_was_learnt_weighs_uniformly(kind: str) -> None:
     policy = build(kind)
-    unlearnt = Spread(0, 1, rows=0, strata=(0,) * policy.asks.strata)
+    less_than_a_row = tuple(range(1, policy.asks.strata + 1))  # what decay leaves of it
+    unlearnt = Spread(0, 1, rows=0, strata=less_than_a_row)
     verdict = policy.weigh(column("entropy", [0, 1, 2, GRID]), terms(policy, unlearnt))
     assert verdict.weights.tolist() == [GRID] * 4
     assert not verdict.reasons.any()

@@ -177,6 +177,8 @@ def test_who_weighs_labels_of_its_own_family_is_told() -> None:
     assert said == [BLIND.format(NOBODY)]
     assert not list(advice(config("vetoes: [barge_in], model_family: old")))
     assert not list(advice(config("vetoes: [barge_in]", "select: {kind: default}"))), "entropy"
+    other = "scores: [{kind: rho_loss}], select: {kind: weighted, options: {score: rho_loss}}"
+    assert not list(advice(config("vetoes: [barge_in]", other))), "another model has its say"
     (empty,) = advice(config("vetoes: [], model_family: old"))
     assert empty.startswith("policy.weak.vetoes: is empty")
 
