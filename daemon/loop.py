@@ -31,6 +31,7 @@ from daemon.running.standing import Standing
 from daemon.running.upkeep import Upkeep
 
 IDLE_SECONDS = 0.05  # between looks at the store while every lane waits
+UNHEARD = LOOK = 8  # turns without a poll, and without a look at the store
 
 
 class Loop:
@@ -61,10 +62,12 @@ class Loop:
         self.letters = letters
         self.upkeep = Upkeep(source, self.lanes, clock, listener, letters, announcer)
         self.stopping = False
+        self._unheard = self._busy = 0  # turns since the last poll, and since nothing moved
         self._pipeline = Pipeline(engines, process.read_ahead, clock, self._absorbed)
         self._standing = Standing(
-            source, registry, self.intake, self.lanes, self._pipeline, clock, listener
-        )
+            source, registry, self.intake, self.lanes, self._pipeline, clock, listener,
+            lambda: self.stopping,
+        )  # fmt: skip
         settler = Settler(registry, self.pinning, engines)
         self.performer = Performer(
             source, registry, engines, self.pinning, settler, self.intake, self._standing,
@@ -95,8 +98,8 @@ class Loop:
                         self.clock.sleep(IDLE_SECONDS)
                 except Retry as error:
                     self._standing.failed(error)
-            self._pipeline.drain()
-            with suppress(Retry):  # the next start tells what is left
+            with suppress(Retry):  # what is left, the next start reads and tells again
+                self._pipeline.drain()
                 self.upkeep.last()
             return False
         finally:
@@ -109,11 +112,18 @@ class Loop:
         self._standing.stand_due()
         if self.brakes.held():
             self._poll()  # nothing comes of paused lanes; the group hears of us
+            self.upkeep.due(held=True)
             moved = False
         else:
-            moved = self.step() or self.performer.perform(self.ending.effects())
-            moved = self.performer.settle() or moved or self.performer.refresh()
-            self.upkeep.due()
+            moved = self.step()
+            # also beside steady work: idle lanes and other replicas must not wait for a pause
+            self._busy = self._busy + 1 if moved else 0
+            if self.upkeep.due() or self._busy % LOOK == 0:
+                self._pipeline.drain()
+                moved = self.performer.perform(self.ending.effects()) or moved
+                moved = self.performer.refresh() or moved
+            moved = self.performer.settle() or moved
+        self.brakes.show()
         self.tell("turned", {})
         return moved
 
@@ -123,13 +133,21 @@ class Loop:
         # a lane that waits may hold records; one with nothing in hand must still be read, or the
         # two would wait for each other
         hungry = any(self.intake.head(lane) is None for lane in self.lanes)
-        if hungry or self.intake.waiting() < self.process.poll_records:
+        self._unheard += 1
+        if (
+            hungry
+            or self.intake.waiting() < self.process.poll_records
+            or self._unheard > UNHEARD  # lanes come and go while all that we have wait
+        ):
             moved = self._poll()
+        for lane in self.lanes.values():
+            lane.reach(self.intake.reached(lane.lane) or 0)
         for lane in sorted(self.lanes.values(), key=lambda lane: (lane.time_ms, lane.lane)):
             moved = self._move(lane) or moved
         return moved or self._pipeline.drain()
 
     def _poll(self) -> bool:
+        self._unheard = 0
         polled = self.intake.fill(self.process.poll_records)
         self.tell("polled", {"polled": polled})
         for hole in polled.holes:
@@ -137,9 +155,6 @@ class Loop:
                 self.lanes[hole.lane].holes.append(hole)
         if polled.gained or polled.lost:
             self._standing.reassign(polled)
-        for name, position in polled.positions.items():
-            if name in self.lanes and self.intake.head(name) is None:
-                self.lanes[name].reach(position)
         return bool(polled.batches or polled.gained or polled.lost)
 
     def _move(self, lane: Lane) -> bool:

@@ -54,6 +54,8 @@ class Reason(enum.StrEnum):
 
 REASONS: tuple[Reason, ...] = tuple(Reason)
 CODES: Mapping[Reason, int] = {reason: code for code, reason in enumerate(REASONS)}
+# of policies: the record was read and scored; all others are of the decoder
+JUDGED = (Reason.NO_LABEL, Reason.SUSPECT, Reason.OUTSIDE_BAND)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from daemon.ports import LaneId, Source
 from daemon.running.facts import Facts, Listener
 
 QUIET = frozenset(  # not logged
-    {"turned", "polled", "lags", "ahead_lanes", "shard_seen", "acknowledged", "announced"}
+    {"turned", "waited", "polled", "lags", "ahead_lanes", "shard_seen", "acknowledged", "announced"}
 )
 
 
@@ -120,8 +120,9 @@ def watch(health: Health, source: Source, beat: Callable[[], None]) -> Listener:
     """Facts of the loop as health. `beat`: of the watchdog."""
 
     def tell(event: str, facts: Facts) -> None:
-        if event == "turned":
+        if event in ("turned", "waited"):
             beat()
+        if event == "turned":
             health.turned()
             health.tell(Condition.SOURCE, not source.trouble)
             health.tell(Condition.STORE, True)

@@ -178,7 +178,7 @@ class _Merge:
         chances = chances_of([first.weight, columns["weight"][item.row]], [first.log_tau, plain])
         shown = plain if first.waited else min(plain, first.log_tau)
         taken = Taken(item.row, {"selected": float(chances.min())}, count, shown)
-        one = Merged(columns, [taken], {}, 0, Labels(), {})
+        one = Merged(columns, [taken], {}, 0, Labels(), {}, {})
         cells = row_tables.table(one, rules, _scores(columns), even=())
         row = {name: column[0] for name, column in cells.items()}
         if not self.rules.cold:

@@ -26,7 +26,7 @@ from daemon.learning.rules import Rules
 from daemon.running.engines import Engine
 from daemon.shards import assemble, shard
 from daemon.shards.shard import ShardManifest
-from scoring.types import CODES, GRID, REASONS, Reason
+from scoring.types import CODES, GRID, JUDGED, REASONS, Reason
 
 GRADES = ("manifest", "ledger", "log")
 
@@ -77,7 +77,7 @@ def _replay_ledger(columns: ledger.Arrays, part: Part, rules: Rules) -> str:
     ids = np.stack([columns["id_hi"], columns["id_lo"]], axis=1)
     reasons, weights = columns["reason"], columns["weight"]
     groups, positions = columns["group"].astype(np.int32), columns["position"]
-    judged = np.isin(reasons, [CODES[r] for r in (Reason.SUSPECT, Reason.NO_LABEL)])
+    judged = np.isin(reasons, [CODES[reason] for reason in JUDGED])
     decoded = np.flatnonzero((reasons == 0) | judged)  # the others were refused before scoring
     doubt = np.maximum(1, GRID - columns["plausibility"]).astype(np.int16)
     even, one = np.full(len(reasons), GRID, np.int16), np.zeros(len(reasons), np.int32)

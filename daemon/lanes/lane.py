@@ -132,7 +132,7 @@ class Lane:
         assert isinstance(self.open, Gathering)
         self.open.absorb(prepared)
         self.taken -= 1
-        self.absorbed = int(prepared.positions[-1]) + 1
+        self.absorbed = int(prepared.positions[-1]) + 1 if self.taken else self.position
 
     def absorb_labels(self, batch: Batch, segment: Segment) -> None:
         """Records of a label lane, for the open window."""

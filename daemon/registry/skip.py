@@ -16,14 +16,15 @@ def skip(registry: Registry, lane: LaneId, window: int) -> PartManifest:
     the lane is unknown, or where the window is covered.
     """
     genesis = registry.genesis
-    entry = genesis.entry(lane) if genesis else None
-    if genesis is None or entry is None:
+    progress = registry.start() if genesis else None
+    # a topic holds lanes of one kind under one id, also those that came after the genesis
+    kin = next((e for e in genesis.lanes if e.topic == lane.topic), None) if genesis else None
+    if genesis is None or progress is None or kin is None or lane not in progress.lanes():
         raise Fatal(
             f"{lane} is no lane of this store",
             code=EXIT_STATE,
             hint="`sluice registry` lists the lanes",
         )
-    progress = registry.start()
     newest = progress.newest.get(lane)
     known = [genesis.first_window, progress.pinned, *(c.through for c in progress.newest.values())]
     times = [window_of(c.time_ms, genesis.period_ms) for c in progress.newest.values()]
@@ -33,9 +34,11 @@ def skip(registry: Registry, lane: LaneId, window: int) -> PartManifest:
             code=EXIT_STATE,
             hint="a skipped window cannot be taken back; name the one that the others wait for",
         )
-    standing = Lane(lane, entry.kind, entry.topic_id, period_ms=genesis.period_ms)
+    standing = Lane(lane, kin.kind, kin.topic_id, period_ms=genesis.period_ms)
+    entry = genesis.entry(lane)
     if newest is None:
-        standing.resume(entry.start, genesis.first_window, NO_TIME)
+        lowest = genesis.first_window if entry else progress.first_of(lane)
+        standing.resume(entry.start if entry else 0, lowest, NO_TIME)
     else:
         standing.resume(newest.end, newest.through + 1, newest.time_ms)
     effects = standing.cover(window, "operator")

@@ -30,20 +30,17 @@ class Brakes:
     _held: bool = False
     _told: CannotRun | None = None
     _ahead: set[LaneId] = field(default_factory=set)
+    _shown: int = 0
     _reasons: Counter[str] = field(default_factory=Counter)
 
     def ahead(self, lane: Lane, segment: Segment) -> bool:
         """The segment would open a window that has not come: the lane waits for our clock."""
-        self._ahead &= self.lanes.keys()  # a lane that was lost is not ours to hold
         limit_ms = self.clock.now() * 1000 + self.ahead_ms
         if segment.opens_ms <= limit_ms or self.source.finished(lane.lane):
-            if lane.lane in self._ahead:
-                self._ahead.discard(lane.lane)
-                self.tell("ahead_lanes", {"lanes": len(self._ahead)})
+            self._ahead.discard(lane.lane)
             return False
         if lane.lane not in self._ahead:
             self._ahead.add(lane.lane)
-            self.tell("ahead_lanes", {"lanes": len(self._ahead)})
             self.tell(
                 "ahead",
                 {
@@ -54,11 +51,20 @@ class Brakes:
             )
         return True
 
+    def show(self) -> None:
+        """Tell how many lanes are ahead of our clock, where that has changed."""
+        self._ahead &= self.lanes.keys()  # a lane that was lost is not ours to hold
+        if len(self._ahead) != self._shown:
+            self._shown = len(self._ahead)
+            self.tell("ahead_lanes", {"lanes": self._shown})
+
     def refusals(self, records: int, reasons: Counter[str]) -> None:
         """So many records were read, of which these were refused before they could be scored."""
         if self.breaker is not None:
             self.breaker.add(records, reasons.total())
             self._reasons += reasons
+            if not self.breaker.refused:
+                self._reasons.clear()
 
     def held(self) -> bool:
         """So much is refused that the schema must have changed: nothing more is made durable.
@@ -67,7 +73,6 @@ class Brakes:
         """
         breaker = self.breaker
         if breaker is None or not (self._held or breaker.tripped):
-            self._reasons.clear()
             return False
         if all(self.source.finished(lane) for lane in self.lanes):
             return False
@@ -75,7 +80,7 @@ class Brakes:
             self.source.pause(lane)
         if not self._held:
             self._held = True
-            (worst, _), *_ = self._reasons.most_common(1)
+            worst = next((reason for reason, _ in self._reasons.most_common(1)), "")
             counts = {"refused": breaker.refused, "records": breaker.records}
             self.tell("breaker", {**counts, "worst_reason": worst})
         return True

@@ -8,6 +8,7 @@ from daemon.ports import Missing, Outlet
 from daemon.registry.registry import Registry
 from daemon.running.facts import Listener
 from daemon.running.pipeline import Ahead, Timed
+from daemon.shards import shard
 
 ANNOUNCED = "announced/"  # one object per shard whose announcement was acknowledged
 
@@ -61,28 +62,38 @@ class Letters:
 class Announcer:
     """Tells of each shard at least once, in order: whoever makes the next one looks back.
 
-    An object in the store says what was acknowledged, so a crash in between is seen by others.
+    An object in the store marks what was acknowledged, so a crash in between is seen by others. A
+    store that had shards before anything was announced begins behind those.
     """
 
     def __init__(self, outlet: Outlet, registry: Registry, tell: Listener, *, base: str) -> None:
         self._outlet, self._registry, self._tell = outlet, registry, tell
         self._base = base
-        self._after = -1  # everything up to here is acknowledged
+        store = registry.store
+        marks = [window_of(name) for name in store.list(ANNOUNCED)]
+        shown = [window_of(name) for name in store.list(shard.PREFIX)]
+        self._after = max(marks or shown, default=-1)  # all up to here is acknowledged, or old
 
     def due(self) -> None:
         """Announce what is new. Raises Retry: then it is due again."""
         progress = self._registry.progress
         assert progress is not None
-        for window in [w for w in progress.shards if w > self._after]:
-            name = f"{ANNOUNCED}{window:012d}.json"
-            if not self._known(name):
-                manifest = self._registry.manifest(window)
-                self._outlet.send(messages.announcement(manifest, self._base))
-                self._outlet.flush()
-                told = {"window": window, "rows_digest": manifest.rows_digest}
-                self._registry.store.create(name, tables.canonical(told))
-                self._tell("announced", {"window": window})
-            self._after = window
+        if not progress.shards or progress.shards[-1] <= self._after:
+            return
+        for name in self._registry.store.list(shard.PREFIX, f"{shard.prefix(self._after)}~"):
+            if name.endswith("/manifest.json"):
+                self._announce(window_of(name))
+
+    def _announce(self, window: int) -> None:
+        mark = f"{ANNOUNCED}{window:012d}"
+        if not self._known(mark):
+            manifest = self._registry.manifest(window)
+            self._outlet.send(messages.announcement(manifest, self._base))
+            self._outlet.flush()
+            told = {"window": window, "rows_digest": manifest.rows_digest}
+            self._registry.store.create(mark, tables.canonical(told))
+            self._tell("announced", {"window": window})
+        self._after = window
 
     def _known(self, name: str) -> bool:
         try:
@@ -93,3 +104,8 @@ class Announcer:
 
     def close(self) -> None:
         self._outlet.close()
+
+
+def window_of(name: str) -> int:
+    """Of the name of a mark, or of an object of a shard."""
+    return int(name.split("/")[1])

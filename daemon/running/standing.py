@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from daemon.lanes.lane import Lane
@@ -12,7 +13,8 @@ from daemon.running.intake import Intake
 from daemon.running.pipeline import Pipeline
 from daemon.running.start import stand
 
-RETRIES, RETRY_SECONDS, RETRY_SECONDS_MAX = 12, 0.05, 30.0  # about five minutes in all
+RETRIES, RETRY_SECONDS, RETRY_SECONDS_MAX = 12, 0.05, 30.0  # some minutes in all
+SLICE_SECONDS = 0.5  # a signal is heard within this
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +28,7 @@ class Standing:
     pipeline: Pipeline
     clock: Clock
     tell: Listener
+    stopping: Callable[[], bool] = lambda: False
     _due: set[LaneId] = field(default_factory=set)
     _failures: int = 0
 
@@ -43,15 +46,19 @@ class Standing:
         if self._failures > RETRIES:
             raise error
         self._due |= set(self.lanes)
-        self.clock.sleep(min(RETRY_SECONDS_MAX, RETRY_SECONDS * 2**self._failures))
+        left = min(RETRY_SECONDS_MAX, RETRY_SECONDS * 2**self._failures)
+        while left > 0 and not self.stopping():
+            self.clock.sleep(min(left, SLICE_SECONDS))
+            left -= SLICE_SECONDS
+            self.tell("waited", {})
 
     def reassign(self, polled: Polled) -> None:
-        """Lost lanes lose their memory; gained ones are stood."""
-        self.pipeline.drain()
+        """Lost lanes lose their memory; gained ones are stood. A Retry forgets neither."""
         for lost in polled.lost:
             self.lanes.pop(lost, None)
         self._due.difference_update(polled.lost)
         self._due.update(polled.gained)
+        self.pipeline.drain()
         self.stand_due()
 
     def stand_due(self) -> None:

@@ -87,6 +87,7 @@ def stand(
             continue
         lane = again or Lane(info.lane, info.kind, info.topic_id, period_ms=genesis.period_ms)
         newest = progress.newest.get(info.lane)
+        lane.holes.clear()  # the source tells again what it meets
         if newest is not None:
             lane.resume(newest.end, newest.through + 1, newest.time_ms)
         else:

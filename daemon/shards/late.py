@@ -17,12 +17,12 @@ from daemon.lanes.ledger import Arrays
 from daemon.learning.rules import Rules
 from daemon.shards.columns import Columns
 from scoring import scorer
-from scoring.types import NO_LABEL, UNKNOWN_LABEL, Outputs
+from scoring.types import UNKNOWN_LABEL, Outputs
 
 Id = tuple[int, int]
 Given = tuple[str, str]  # label, source
-Whose = tuple[int, int, int, int]  # group, key high, key low, class of the record's own label
-LEDGER_COLUMNS = ("key_hi", "key_lo", "id_hi", "id_lo", "group", "label")
+Whose = tuple[int, int, int]  # group, key high, key low
+LEDGER_COLUMNS = ("key_hi", "key_lo", "id_hi", "id_lo", "group")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +48,8 @@ def match(labels: Mapping[Id, Given], ledgers: Iterable[Arrays]) -> Late:
             if identity not in labels or identity == (0, 0):  # zeros: decode refused the record
                 continue
             by_id[identity] = labels[identity]
-            whose = tuple(int(columns[c][row]) for c in ("group", "key_hi", "key_lo", "label"))
-            by_key.setdefault((whose[0], whose[1], whose[2], whose[3]), {})[identity] = None
+            high, low = int(columns["key_hi"][row]), int(columns["key_lo"][row])
+            by_key.setdefault((int(columns["group"][row]), high, low), {})[identity] = None
     return Late(by_id, {whose: tuple(sorted(ids)) for whose, ids in by_key.items()})
 
 
@@ -64,7 +64,6 @@ class Resolved:
 
 def resolve(columns: Columns, late: Late, rules: Rules) -> Resolved:
     """One label for every row that late labels speak of: by id in the arms that draw by id."""
-    classes = {name: i for i, name in enumerate(rules.edition.classes)}
     index = rules.index
     out = Resolved({}, {}, {})
     if not late.by_id:
@@ -74,11 +73,8 @@ def resolve(columns: Columns, late: Late, rules: Rules) -> Resolved:
         if arm in ("audit", "random"):
             ids: tuple[Id, ...] = (identity,) if identity in late.by_id else ()
         else:
-            own = columns["label"][row]
-            label = NO_LABEL if own is None else classes.get(own, UNKNOWN_LABEL)
             group = index.get(columns["group"][row], 0)
-            key = (columns["key_hi"][row], columns["key_lo"][row])
-            ids = late.by_key.get((group, *key, label), ())
+            ids = late.by_key.get((group, columns["key_hi"][row], columns["key_lo"][row]), ())
         if not ids:
             continue
         # an annotator's word goes before a weak signal's where both say the same

@@ -15,14 +15,13 @@ import numpy.typing as npt
 
 from buffers import draw
 from buffers.base import NEVER
-from daemon.lanes.arms import ARMS, build_arm, build_pool
+from daemon.lanes.arms import build_pool
 from daemon.lanes.part import Part
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.shards.columns import Columns, plain_name
 from daemon.shards.late import Late
 from daemon.shards.pool import Pooled, lowest, offer, pooled
-from scoring.types import GRID
 
 T = TypeVar("T")
 
@@ -56,20 +55,26 @@ class Merged:
     contradictions: int
     labels: Labels
     rates: dict[str, int]  # arm -> log-rank tau
+    lasts: dict[str, int | None]  # group, or "arm:" and its name -> largest log-rank kept
 
 
 def merge(parts: Sequence[Part], grading: Grading, rules: Rules, late: Late) -> Merged:
     """All lanes' parts of one window into one selection."""
     pool = pooled(parts, grading, rules, late)
     taken, taus, losers = select(pool, rules, rules.policy.capacity_rows)
-    rates = _arms(parts, pool, rules, taken, losers)
+    lasts = {f"arm:{name}": arm.log_last for name, arm in pool.arms.items()}
+    for row in (*(one.row for one in taken.values()), *losers):
+        group, rank = pool.columns["group"][row], pool.columns["log_rank"][row]
+        lasts[group] = max(rank, lasts.get(group) or rank)
+    _arms(pool, taken, losers)
     return Merged(
         pool.columns,
         [taken[order] for order in sorted(taken)],
         {group: tau for group, tau in taus.items() if tau != NEVER},
         len(losers),
         Labels(pool.late, pool.outside, pool.lost),
-        rates,
+        {name: arm.log_tau for name, arm in pool.arms.items() if arm.log_tau != NEVER},
+        lasts,
     )
 
 
@@ -159,31 +164,16 @@ def contradictions(placed: Iterable[tuple[T, tuple[tuple[int, int], Standing] | 
     return losers
 
 
-def _arms(
-    parts: Sequence[Part],
-    pool: Pooled,
-    rules: Rules,
-    taken: dict[int, Taken],
-    losers: Mapping[int, int],
-) -> dict[str, int]:
-    """Merge the audit, random and review arms into `taken`; returns their taus."""
-    rates, columns = {}, pool.columns
-    for arm in ARMS:
-        reservoir = build_arm(rules, arm)
-        offer(reservoir, columns, [r for r, a in enumerate(columns["arm"]) if a == arm], rules)
-        known = [p.manifest.arm_taus.get(arm, NEVER) for p in parts]
-        rates[arm] = min([int(reservoir.thresholds().min(initial=NEVER)), *known])
-        rows = reservoir.items().items
-        weights = [GRID] * len(rows)
-        if arm == "review":
-            weights = [pool.doubts[row] for row in rows]
-        chances = chances_of(weights, [rates[arm]] * len(rows)).tolist()
-        for row, chance in zip(rows, chances, strict=True):
-            taken.setdefault(columns["order"][row], Taken(row)).arms[arm] = chance
+def _arms(pool: Pooled, taken: dict[int, Taken], losers: Mapping[int, int]) -> None:
+    """Bring the rows of the audit, random and review arms into `taken`."""
+    columns = pool.columns
+    for name, arm in pool.arms.items():
+        chances = chances_of(arm.weights, [arm.log_tau] * len(arm.rows)).tolist()
+        for row, chance in zip(arm.rows, chances, strict=True):
+            taken.setdefault(columns["order"][row], Taken(row)).arms[name] = chance
     moved = {**losers, **{row: columns["multiplicity"][row] for row in pool.suspects}}
     for row, count in moved.items():
         # moved by the assembler itself: certain, given that the row was selected at all
         entry = taken.setdefault(columns["order"][row], Taken(row))
         entry.arms["review"], entry.multiplicity = 1.0, max(entry.multiplicity, count)
         entry.moved = True
-    return {arm: tau for arm, tau in rates.items() if tau != NEVER}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from buffers.base import NEVER, Reservoir
-from daemon.lanes.arms import build_pool
+from daemon.lanes.arms import ARMS, build_arm, build_pool
 from daemon.lanes.part import Part
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
@@ -37,6 +37,16 @@ class First:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """The global bottom-k of an arm, by the keys that the lanes gave."""
+
+    rows: list[int]
+    weights: list[int]  # as the lanes ranked them
+    log_tau: int  # smallest log-rank turned away
+    log_last: int | None  # largest log-rank kept; None: nothing was
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pooled:
     """The candidates of a window after late labels."""
 
@@ -44,7 +54,7 @@ class Pooled:
     first: dict[int, First]  # by row: every candidate
     stay: list[int]  # candidates that may be selected
     suspects: list[int]  # candidates that a late label made suspect
-    doubts: list[int]  # weight in the review arm, by the plausibility that the lanes saw
+    arms: dict[str, Arm]
     taus: dict[str, int]  # by group: smallest log-rank that lanes or this merge turned away
     late: int  # labels that spoke for a candidate, or for a row of an arm
     outside: int  # labels of other records of the window: they change nothing
@@ -56,7 +66,8 @@ def pooled(parts: Sequence[Part], grading: Grading, rules: Rules, late: Late) ->
     columns = concat(parts)
     count = len(columns["order"])
     columns["reason"], columns["changed"] = [0] * count, [False] * count
-    doubts = [max(1, GRID - max(0, p)) for p in columns["plausibility"]]
+    # before labels change keys: what a lane turned away under one key must not come in again
+    arms = {arm: _arm(columns, arm, parts, rules) for arm in ARMS}
     first, taus = _merge(columns, "pool", [p.manifest.pool_taus for p in parts], rules)
     waiting, _ = _merge(columns, "waiting", [p.manifest.waiting_taus for p in parts], rules)
     first |= waiting
@@ -65,21 +76,37 @@ def pooled(parts: Sequence[Part], grading: Grading, rules: Rules, late: Late) ->
     resolved = lateness.resolve(columns, late, rules)
     relabel(columns, resolved, grading, rules)
     reasons = columns["reason"]
-    spoken = {
-        i for row, ids in resolved.heard.items()
-        if row in first or columns["arm"][row] not in ("pool", "waiting") for i in ids
-    }  # fmt: skip
+    shown = {*first, *(row for arm in arms.values() for row in arm.rows)}
+    spoken = {i for row, ids in resolved.heard.items() if row in shown for i in ids}
     return Pooled(
         columns,
         first,
         [row for row in first if reasons[row] == 0],
         [r for r in first if reasons[r] == CODES[Reason.SUSPECT] and columns["changed"][r]],
-        doubts,
+        arms,
         taus,
         len(spoken),
         len(late.by_id) - len(spoken),
         sum(resolved.lost[row] for row in first if row in resolved.lost),
     )
+
+
+def _arm(columns: Columns, arm: str, parts: Sequence[Part], rules: Rules) -> Arm:
+    reservoir = build_arm(rules, arm)
+    offer(reservoir, columns, [r for r, a in enumerate(columns["arm"]) if a == arm], rules)
+    known = [p.manifest.arm_taus.get(arm, NEVER) for p in parts]
+    tau = min([int(reservoir.thresholds().min(initial=NEVER)), *known])
+    kept = reservoir.items()
+    weights = [GRID] * len(kept.items)
+    if arm == "review":
+        weights = [doubt(columns["plausibility"][row]) for row in kept.items]
+    last = int(kept.log_ranks.max()) if len(kept.items) else None
+    return Arm(list(kept.items), weights, tau, last)
+
+
+def doubt(plausibility: int) -> int:
+    """Weight in the review arm, as daemon.lanes.gather gives it."""
+    return max(1, GRID - max(0, plausibility))
 
 
 def _merge(

@@ -15,6 +15,7 @@ from daemon.learning.rules import ALL, Rules
 from daemon.shards import shard
 from daemon.shards.columns import plain_name
 from daemon.shards.merge import Merged, Taken, chances_of
+from daemon.shards.pool import doubt
 from scoring.types import GRID, MISSING
 
 
@@ -28,7 +29,9 @@ def table(
     """The rows of a shard as columns, by (lane, position). `even`: arms that any row may enter."""
     rows = shard.empty_rows(scores)
     index = rules.index
-    chances = {arm: _even(merged.rates.get(arm, NEVER)) for arm in even}
+    chances = {
+        arm: _other(GRID, merged.rates.get(arm), merged.lasts.get(f"arm:{arm}")) for arm in even
+    }
     for taken in merged.taken:
         values = _row(merged, taken, rules, index, chances, scores)
         for name, column in rows.items():
@@ -53,8 +56,14 @@ def _union(
         if rules.policy.identity == "text" and weight:
             return None
         if weight:
-            tau = merged.taus.get(ALL if rules.cold else group, NEVER)
-            chances["selected"] = float(chances_of([weight], [tau])[0])
+            key = ALL if rules.cold else group
+            chances["selected"] = _other(weight, merged.taus.get(key), merged.lasts.get(key))
+    if even and "review" not in taken.arms and _suspect(merged, taken.row, rules):
+        if rules.policy.identity == "text":
+            return None
+        weight = doubt(merged.columns["plausibility"][taken.row])
+        rate, last = merged.rates.get("review"), merged.lasts.get("arm:review")
+        chances["review"] = _other(weight, rate, last)
     missed = 1.0
     for _, chance in sorted(chances.items()):
         missed *= 1.0 - chance
@@ -97,8 +106,20 @@ _COPIED = (
 )  # fmt: skip
 
 
-def _even(tau: int) -> float:
-    return float(chances_of([GRID], [tau])[0])
+def _other(weight: int, tau: int | None, last: int | None) -> float:
+    """Chance of a row that an arm did not take, given all the others: it had to be smaller than
+    the largest rank that was kept, not than the smallest turned away, which may be its own.
+    """
+    if tau is None:
+        return 1.0  # nothing was turned away
+    return 0.0 if last is None else float(chances_of([weight], [last])[0])
+
+
+def _suspect(merged: Merged, row: int, rules: Rules) -> bool:
+    """Refused for its label: it could have been taken for review."""
+    below, plausibility = rules.terms.suspect_below, merged.columns["plausibility"][row]
+    refused = not merged.columns["weight"][row] and not rules.cold
+    return refused and below is not None and 0 <= plausibility < below
 
 
 @lru_cache(maxsize=1024)

@@ -79,7 +79,8 @@ class ReplaySource:
             batches.append(self._lanes[lane].take(lane, limit // left, self._turn))
             limit -= len(batches[-1].values)
         self._turn += 1
-        return Polled(tuple(batches))
+        spent = {lane: state.cut for lane, state in self._lanes.items() if state.spent()}
+        return Polled(tuple(batches), positions=spent)
 
     def seek(self, lane: LaneId, position: int) -> None:
         self._lanes[lane].seek(position)
@@ -152,7 +153,7 @@ class _Lane:
         self.reader = reader
         self.paused = False
         self.served = -1  # turn
-        self._cut = cut  # records from here on are not part of the replay
+        self.cut = cut  # records from here on are not part of the replay
         self._sought = False
         self._held: Columns | None = None
         self._at = 0
@@ -167,7 +168,15 @@ class _Lane:
             return False
         if self._held is None and not self.reader.ended:
             self._held, self._at = self.reader.read(), 0
-        return self._held is not None and int(self._held.positions[self._at]) < self._cut
+        return self._held is not None and int(self._held.positions[self._at]) < self.cut
+
+    def spent(self) -> bool:
+        """True: there is a cut, and all before it was given out; there may be marks of the log."""
+        if self.cut == _BEYOND or not self._sought:
+            return False
+        if self._held is None and not self.reader.ended:
+            self._held, self._at = self.reader.read(), 0
+        return self._held is None or int(self._held.positions[self._at]) >= self.cut
 
     def time_ms(self) -> int:
         assert self._held is not None
@@ -177,7 +186,7 @@ class _Lane:
         """Up to `limit` >= 1 of what is held. Only when `ready`."""
         assert self._held is not None
         positions, times, values = self._held
-        end = min(self._at + limit, int(positions.searchsorted(self._cut)))
+        end = min(self._at + limit, int(positions.searchsorted(self.cut)))
         part = slice(self._at, end)
         self._at, self.served = end, turn
         if end == len(values):
