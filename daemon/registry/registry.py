@@ -147,22 +147,16 @@ class Registry:
         self._last_part[manifest.lane] = max(self._last_part.get(manifest.lane, ""), name)
 
     def put_part(self, part: Part) -> bool:
-        """Ledger first, then the part. False: another process was first; nothing is lost.
-
-        True also where the very same part is there: the answer to our create was lost, or a twin
-        made it; either way the lane stands where it ends.
-        """
+        """Ledger first, then the part. False: another process was first; nothing is lost."""
         manifest = part.manifest
         if manifest.ledger:
             self.store.create(manifest.ledger, part.ledger)
         name = parts.name(manifest.lane, manifest.window)
-        if not self.store.create(name, parts.encode(part)):
-            theirs = parts.read_manifest(self.store.get(name), name)
-            parts.agree(manifest, theirs)
-            if theirs != manifest:
-                return False
-        self._saw_part(name, manifest)
-        return True
+        if self.store.create(name, parts.encode(part)):
+            self._saw_part(name, manifest)
+            return True
+        parts.agree(manifest, parts.read_manifest(self.store.get(name), name))
+        return False
 
     def part(self, name: str) -> Part:
         """A part by object name."""
