@@ -52,7 +52,7 @@ def lay_out(folder: Path) -> None:
     key = folder / "key"
     key.write_text("0123456789abcdef0123456789abcdef\n")
     key.chmod(0o600)
-    yaml = moved(blocks("README.md", "yaml")[0], folder)
+    yaml = moved(next(b for b in blocks("README.md", "yaml") if "replay" in b), folder)
     # recorded outputs stand for a network, which would need a minute of training
     extra = "  engine: {kind: table}\n  capacity_rows: 40\n  rolling: {capacity_rows: 60}\n"
     arms = "  arms: {audit_rows: 15, review_rows: 15}\n  quarantine: {assumed_rate: 0.1}\n"

@@ -108,6 +108,13 @@ def test_exit_codes_are_those_of_the_program() -> None:
         assert f"{code} " in cli.EPILOG
 
 
+def test_the_live_example_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
+    (live,) = [b for b in blocks("README.md", "yaml") if "kafka:9092" in b]
+    path = tmp_path / "live.yaml"
+    path.write_text(live)
+    assert cli.main(["config", "check", str(path)]) == ports.EXIT_OK
+
+
 def test_reasons_and_their_examples() -> None:
     rows = cells("docs/bad-input.md", "reason")
     assert [row[0].strip("`") for row in rows] == [str(reason) for reason in Reason][1:]
