@@ -107,7 +107,9 @@ def _fate(
         return Fate(lane, window, position, "pending", "its window has no shard yet", facts)
     place = {(n, p): i for i, (n, p) in enumerate(zip(rows["lane"], rows["position"], strict=True))}
     at = place.get((lane, position))
-    if late.came(manifest, rules):
+    # a label speaks for its text, whichever of its records it was given to
+    changed = at is not None and rows["weight"][at] != facts["weight"]
+    if changed or late.came(manifest, rules):
         facts["late_label"] = BEFORE_LABEL if at is None else BEFORE_LABEL_KEPT
         if at is not None:
             facts |= {f"{n}_in_shard": rows[n][at] for n in ("group", "weight")}

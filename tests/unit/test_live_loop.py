@@ -163,7 +163,7 @@ def known_at(owned: list[set[LaneId]]) -> dict[int, int]:
         if event in ("shard", "shard_seen"):
             known.setdefault(facts["manifest"].window, loops[0].lanes[A].time_ms // PERIOD_MS)
 
-    slow = {"batch_records": 1, "poll_records": 1, "read_ahead": 0}
+    slow: dict[str, Any] = {"batch_records": 1, "poll_records": 1, "read_ahead": 0}
     loops = [loop_of(case, store, Steady, heard, **slow)]
     loops += [loop_of(case, store, Steady, **slow) for _ in owned[1:]]
     for loop, lanes in zip(loops, owned, strict=True):

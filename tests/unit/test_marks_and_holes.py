@@ -55,6 +55,7 @@ class Tailed(Live):
     tail: str = "mark"
     when: str = "with"
     told: int = 0
+    spoken: bool = False
     in_hand: Callable[[LaneId], bool] = lambda lane: True
 
     def poll(self, limit: int) -> Polled:
@@ -65,26 +66,22 @@ class Tailed(Live):
         self._paused |= {A} if unread else set()
         polled = super().poll(limit)
         self._paused = paused
-        if self._spoken or self._at[B] < len(self.records[B]):
+        if self.spoken or self._at[B] < len(self.records[B]):
             return polled
         holds = self.in_hand(B) or any(batch.lane == B for batch in polled.batches)
         now = {"with": unread, "while": not unread and holds, "after": not holds}[self.when]
         if not now:
             return polled
-        self._spoken, self.told = True, self.told + 1
+        self.spoken, self.told = True, self.told + 1
         first = len(self.records[B])
         if self.tail == "hole":
             holes = (Hole(B, first, first + 5, "retention"),)
             return Polled(polled.batches, polled.gained, polled.lost, holes)
         return Polled(polled.batches, polled.gained, polled.lost, (), {B: first + 5})
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._spoken = False
-
     def seek(self, lane: LaneId, position: int) -> None:
         super().seek(lane, position)
-        self._spoken = self._spoken and lane != B
+        self.spoken = self.spoken and lane != B
 
     def end(self, lane: LaneId) -> int | None:
         return len(self.records[lane]) + (5 if lane == B else 0)
