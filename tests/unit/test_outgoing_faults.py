@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from daemon.clock import ManualClock
 from daemon.config.settings import Stream
 from daemon.loop import Loop
 from daemon.ports import LaneId, Message, Polled, Retry, Store
+from daemon.running.brakes import Brakes
+from daemon.running.breaker import Breaker
 from daemon.running.outgoing import Announcer, Letters
 from daemon.stores.memory import MemoryStore
 from tests.cases import Case
@@ -83,7 +87,7 @@ class Process:
 
     def __post_init__(self) -> None:
         more = {"batch_records": 2, "poll_records": 3, "read_ahead": 8}
-        self.loop = loop_of(self.case, self.store, self.kind, self.hear, **more)  # type: ignore[arg-type]
+        self.loop = loop_of(self.case, self.store, self.kind, self.hear, **more)
 
     def hear(self, event: str, facts: dict[str, Any]) -> None:
         self.events.append((event, facts))
@@ -147,7 +151,7 @@ def test_each_shard_is_announced_however_fast_they_come() -> None:
     case = case_of({A: spoken(A, range(5, 45))}, STREAM)
     process, mail = Process(case, MemoryStore(), ListSource), Mail()
     news_to(process.loop, mail)
-    # a second passes in a hundred turns: there are many shards between two looks
+    # no second passes while they come: the last look is the only one
     process.loop.clock.advance = lambda seconds: None  # type: ignore[attr-defined]
     assert process.loop.run() is True
     assert mail.windows() == sorted(shards(process.store)) == list(range(5, 45))
@@ -223,8 +227,8 @@ def test_a_process_that_is_stopped_while_its_outlet_is_away_ends_in_order(asleep
     def sleeps(seconds: float) -> None:
         slept.append(seconds)
         sleep(seconds)
-        if asleep and sum(slept) > 20:
-            slept.clear() if not process.loop.stopping else None
+        if asleep and not process.loop.stopping and sum(slept) > 20:
+            slept.clear()
             process.loop.stop()
 
     process.each, clock.sleep = goes, sleeps
@@ -232,3 +236,55 @@ def test_a_process_that_is_stopped_while_its_outlet_is_away_ends_in_order(asleep
     assert mail.away and process.turns < TURNS
     assert sum(slept) <= 1
     assert list(process.store.list("parts/")) == [], "nothing is passed before its letters"
+
+
+Addition = tuple[int, Counter[str]]
+GOOD = (1, Counter[str]())
+BAD: list[Addition] = [(600, Counter(not_json=600)), (399, Counter(no_text=399))]
+PAST: list[Addition] = [(100, Counter(no_text=20))] * 100  # a fifth is borne for ever
+
+
+@pytest.mark.parametrize(
+    ("additions", "counts"),
+    [([*BAD, GOOD], (999, 1_000)), ([*PAST, (1_000, Counter(not_json=900))], (900, 1_000))],
+    ids=["a good record", "a long past"],
+)
+def test_the_breaker_trips_with_any_record_and_names_what_is_refused_now(
+    additions: list[Addition], counts: tuple[int, int]
+) -> None:
+    """A good record that completed the number ended the process: it had no reason to name."""
+    told: list[tuple[str, dict[str, Any]]] = []
+    brakes = Brakes(
+        Live({A: []}), {A: None}, None, ManualClock(),  # type: ignore[dict-item, arg-type]
+        lambda *fact: told.append(fact), 0, Breaker(0.5, 1_000),
+    )  # fmt: skip
+    held = []
+    for records, reasons in additions:
+        brakes.refusals(records, reasons)
+        held.append(brakes.held())  # each turn asks
+    assert held == [*[False] * (len(additions) - 1), True]
+    refused, records = counts
+    facts = {"refused": refused, "records": records, "worst_reason": "not_json"}
+    assert told == [("breaker", facts)]
+
+
+def test_letters_of_what_was_refused_are_acknowledged_while_the_breaker_holds() -> None:
+    """They lay in memory for as long as it held, and that is when somebody wants to read them."""
+    case, mail = case_of({A: [(5 * PERIOD_MS + at, b"{") for at in range(200)]}), Mail()
+    process = Process(case, MemoryStore())
+    process.loop.source.mine = {A}  # type: ignore[attr-defined]
+    letters_to(process.loop, mail)
+    process.loop.brakes.breaker = Breaker(0.5, 120)
+    held: list[tuple[int, int, int]] = []
+
+    def look() -> bool:
+        held.append((process.absorbed(), len(mail.acknowledged), len(mail.waiting)))
+        return process.turns == 400
+
+    process.each = look
+    assert process.loop.run() is False
+    assert process.count("breaker") == 1
+    absorbed, acknowledged, waiting = held[-1]  # before it ends
+    assert 120 <= absorbed < 200, "it holds"
+    assert (acknowledged, waiting) == (absorbed, 0)
+    assert list(process.store.list("parts/")) == []
