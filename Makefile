@@ -14,13 +14,16 @@ CODE := buffers daemon scoring tests requirements
 quiet := HF_HUB_OFFLINE=1 HF_HUB_DISABLE_TELEMETRY=1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench lock clean browser kafka prometheus helm docs test-kube
+.PHONY: help demo demo-kafka test test-slow lint bench lock clean browser kafka prometheus helm docs test-kube
 
 help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
 
 demo: .venv/ready ## the whole path on a recorded stream, in minutes: a shard and a report
 	@.venv/bin/sluice demo --out demo $(DEMO)
+
+demo-kafka: demo .venv-dev/ready kafka ## the demo again through a real Kafka: two processes, a kill
+	@$(bin)/python -W ignore -m tests.kafka.demo demo
 
 test: lint browser kafka prometheus helm ## lint, and every test but the slow ones
 	@$(quiet) $(bin)/python -m pytest -m "not slow" -n $(WORKERS)
