@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from daemon.lanes.lane import Lane
@@ -31,7 +31,8 @@ class Brakes:
     _told: CannotRun | None = None
     _ahead: set[LaneId] = field(default_factory=set)
     _shown: int = 0
-    _reasons: Counter[str] = field(default_factory=Counter)
+    _recent: deque[tuple[int, Counter[str]]] = field(default_factory=deque)  # as the breaker sees
+    _seen: int = 0
 
     def ahead(self, lane: Lane, segment: Segment) -> bool:
         """The segment would open a window that has not come: the lane waits for our clock."""
@@ -62,9 +63,10 @@ class Brakes:
         """So many records were read, of which these were refused before they could be scored."""
         if self.breaker is not None:
             self.breaker.add(records, reasons.total())
-            self._reasons += reasons
-            if not self.breaker.refused:
-                self._reasons.clear()
+            self._recent.append((records, reasons))
+            self._seen += records
+            while self._seen - self._recent[0][0] >= self.breaker.records:
+                self._seen -= self._recent.popleft()[0]
 
     def held(self) -> bool:
         """So much is refused that the schema must have changed: nothing more is made durable.
@@ -80,7 +82,8 @@ class Brakes:
             self.source.pause(lane)
         if not self._held:
             self._held = True
-            worst = next((reason for reason, _ in self._reasons.most_common(1)), "")
+            every = sum((reasons for _, reasons in self._recent), Counter[str]())
+            worst = next((reason for reason, _ in every.most_common(1)), "")
             counts = {"refused": breaker.refused, "records": breaker.records}
             self.tell("breaker", {**counts, "worst_reason": worst})
         return True

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
+from daemon.lanes import part as parts
 from daemon.lanes.gather import Gathering
 from daemon.lanes.lane import Lane, Open, PutPart
-from daemon.ports import LaneId, Source
+from daemon.lanes.part import PartManifest
+from daemon.ports import LaneId, Missing, Source
 from daemon.registry.registry import Registry
 from daemon.running import facts
 from daemon.running.engines import Engines
@@ -33,6 +36,7 @@ class Performer:
     letters: Letters | None
     lanes: dict[LaneId, Lane]
     _newest: int | None = None  # the last shard that was told
+    _doubtful: PartManifest | None = None  # the store may have it, or not
 
     def open(self, lane: Lane, effect: Open) -> bool:
         """Begin the window that a lane wants. False: it waits, or covers windows empty first."""
@@ -60,7 +64,10 @@ class Performer:
         """Make a part durable. Who comes second resumes at the lane's newest part."""
         if self.letters is not None:
             self.letters.flush()
+        self._tell_late()
+        self._doubtful = effect.part.manifest  # until the store has answered
         won = self.registry.put_part(effect.part)
+        self._doubtful = None
         self.standing.worked()
         if not won:
             self.intake.drop(effect.lane)
@@ -72,6 +79,16 @@ class Performer:
         if won:
             self.settle()
         return won
+
+    def _tell_late(self) -> None:
+        """A create whose answer was lost has made its part, or has not."""
+        manifest, self._doubtful = self._doubtful, None
+        if manifest is None:
+            return
+        name = parts.name(manifest.lane, manifest.window)
+        with suppress(Missing):
+            if parts.read_manifest(self.registry.store.get(name), name) == manifest:
+                self.tell("part", {**facts.of_part(manifest), "manifest": manifest})
 
     def settle(self) -> bool:
         """Every shard that can be made now; True if any was."""
@@ -87,6 +104,7 @@ class Performer:
     def refresh(self) -> bool:
         """See what others did; True if anything was new. Their shards are told too."""
         new = self.registry.refresh()
+        self._tell_late()
         progress = self.registry.progress
         assert progress is not None
         if self._newest is None:  # what was there before is no news
