@@ -16,6 +16,7 @@ from daemon.kafka.settings import Options
 from daemon.ports import Clock, Closing, LaneId, LaneInfo, Polled, Retry, Source
 
 __all__ = ["KafkaSource", "Options", "build"]
+STALE = 3  # of the longest time that an answer may take
 QUIET_SECONDS = 1.0  # nobody is asked for an end again so soon after not answering
 
 
@@ -44,7 +45,15 @@ class KafkaSource:
 
     @property
     def trouble(self) -> str:
-        """What is wrong since `healthy_at`, in a line without secrets; "" where nothing is."""
+        """What is wrong since `healthy_at`, in a line without secrets; "" where nothing is.
+
+        Also where no error tells of it: a broker that hangs keeps all calls waiting.
+        """
+        client = self._options.client
+        patience_ms = STALE * max(client.request_timeout_ms, client.commit_interval_ms)
+        silent = self._clock.monotonic() - self.healthy_at > patience_ms / 1000
+        if self._connection.begun and silent and not self._connection.trouble:
+            return "the cluster has not answered for a while"
         return self._connection.trouble
 
     @property
