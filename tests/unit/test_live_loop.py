@@ -235,24 +235,37 @@ def test_a_lane_ahead_of_our_clock_is_counted_while_it_is_ours() -> None:
     loop._pipeline.close()
 
 
+@pytest.mark.parametrize("silent", [(), (0,), (1,), (0, 1)], ids=str)
 @pytest.mark.parametrize("window", [5, 7, 9])
-def test_a_part_is_told_once_though_the_answer_of_its_create_was_lost(window: int) -> None:
-    """Law 6: the store had it, and metrics and log never heard of its records."""
+def test_a_part_is_told_once_though_the_answer_of_its_create_was_lost(
+    window: int, silent: tuple[int, ...]
+) -> None:
+    """Law 6: the store had it, and metrics and log never heard of its records. `silent`: which
+    reads of the part fail, too."""
     case, store = case_of({A: spoken(A, [5, 6, 7, 9, 10])}), MemoryStore()
     publish_all(case, store)
-    lost, told, create = list[str](), list[str](), store.create
+    lost, read, told = list[str](), list[str](), list[str]()
+    create, get = store.create, store.get
 
-    def silent(name: str, data: bytes) -> bool:
+    def unheard(name: str, data: bytes) -> bool:
         made = create(name, data)
         if name == parts.name(A, window) and not lost:
             lost.append(name)
             raise Retry("time out")
         return made
 
+    def slow(name: str) -> bytes:
+        if lost and name == lost[0]:
+            read.append(name)
+            if len(read) - 1 in silent:
+                raise Retry("time out")
+        return get(name)
+
     def heard(event: str, facts: dict[str, Any]) -> None:
         if event == "part":
             told.append(parts.name(facts["manifest"].lane, facts["manifest"].window))
 
-    store.create = silent  # type: ignore[method-assign]
+    store.create, store.get = unheard, slow  # type: ignore[method-assign]
     assert loop_of(case, store, ListSource, heard).run()
-    assert lost and told == list(store.list("parts/"))
+    assert lost and len(read) > len(silent)
+    assert sorted(told) == list(store.list("parts/"))
