@@ -82,13 +82,14 @@ class Performer:
 
     def _tell_late(self) -> None:
         """A create whose answer was lost has made its part, or has not."""
-        manifest, self._doubtful = self._doubtful, None
-        if manifest is None:
+        if (manifest := self._doubtful) is None:
             return
-        name = parts.name(manifest.lane, manifest.window)
-        with suppress(Missing):
-            if parts.read_manifest(self.registry.store.get(name), name) == manifest:
-                self.tell("part", {**facts.of_part(manifest), "manifest": manifest})
+        name, theirs = parts.name(manifest.lane, manifest.window), None
+        with suppress(Missing):  # a Retry leaves the doubt for the next time
+            theirs = parts.read_manifest(self.registry.store.get(name), name)
+        self._doubtful = None
+        if theirs == manifest:
+            self.tell("part", {**facts.of_part(manifest), "manifest": manifest})
 
     def settle(self) -> bool:
         """Every shard that can be made now; True if any was."""
