@@ -72,7 +72,9 @@ class Announcer:
         store = registry.store
         marks = [window_of(name) for name in store.list(ANNOUNCED)]
         shown = [window_of(name) for name in store.list(shard.PREFIX)]
-        self._after = max(marks or shown, default=-1)  # all up to here is acknowledged, or old
+        self._after = max(marks or shown, default=0)  # all up to here is acknowledged, or old
+        if not marks:  # or the first shard of all would be an old one after a crash
+            store.create(f"{ANNOUNCED}{self._after:012d}", tables.canonical({"begins": True}))
 
     def due(self) -> None:
         """Announce what is new. Raises Retry: then it is due again."""

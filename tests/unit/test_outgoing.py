@@ -119,7 +119,7 @@ def test_each_shard_is_announced_once_it_is_durable_and_again_after_a_crash() ->
     assert windows == sorted(shards(store)), "each once here"
     assert json.loads(box.acknowledged[0].value or b"")["uri"].startswith("s3://bucket/shards/")
     names = list(store.list(ANNOUNCED))
-    assert len(names) == len(windows)
+    assert len(names) == 1 + len(windows), "and one that says where it began"
     del store._objects[names[-1]]  # the process died between the two
     store._names.remove(names[-1])
     registry = Registry(store)
