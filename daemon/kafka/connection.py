@@ -6,8 +6,8 @@ from collections import deque
 
 from kafka.errors import KafkaError
 
-from daemon.kafka.clients import Clients, dial, refused, start
-from daemon.kafka.diagnosis import Witness
+from daemon.kafka.clients import UNCLEAR, Clients, dial, refused, start
+from daemon.kafka.diagnosis import Cause, Witness
 from daemon.kafka.line import Line, subscribe
 from daemon.kafka.polling import Broken
 from daemon.kafka.settings import Options
@@ -36,6 +36,7 @@ class Connection:
         self._away_since = self._dial_at = self._commit_at = 0.0
         self.healthy_at = clock.monotonic()
         self.trouble = ""
+        self._known: Cause | None = None  # why the cluster is away
 
     def begin(self) -> Line:
         """The first connection, waited for. Raises Fatal."""
@@ -51,9 +52,12 @@ class Connection:
         found = dial(self._options, self._witness, self.topics)
         if isinstance(found, Clients):
             return self._subscribe(found)
+        if found is not UNCLEAR:
+            self._known = found  # an attempt that timed out tells less than the one before
+        cause = self._known or found
         if now - self._away_since > self._options.client.away_timeout_ms / 1000:
-            raise refused(found)
-        self.trouble = found.text
+            raise refused(cause)
+        self.trouble = cause.text
         self._dial_at = self._clock.monotonic() + REDIAL_SECONDS
         return None
 
@@ -109,7 +113,7 @@ class Connection:
         if self.topics.gone:
             self.trouble = f"topic {min(self.topics.gone)} is gone"
             return
-        self.healthy_at, self.trouble = self._clock.monotonic(), ""
+        self.healthy_at, self.trouble, self._known = self._clock.monotonic(), "", None
         self._witness.forget()
 
     def _said(self, otherwise: str) -> str:
