@@ -12,6 +12,7 @@ import argparse
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from daemon.commands.service import Service
@@ -19,7 +20,7 @@ from daemon.commands.session import Session, config_argument, open_session, vers
 from daemon.commands.telling import Teller
 from daemon.console import Console
 from daemon.loop import Loop
-from daemon.ports import EXIT_OK, EXIT_STATE, Fatal, Source
+from daemon.ports import EXIT_OK, EXIT_STATE, CannotRun, Fatal, Source
 from daemon.registry import bundle
 from daemon.running import start
 from daemon.stores import local, prove
@@ -75,6 +76,8 @@ def serve(session: Session, source: Source, service: Service, teller: Teller) ->
         "started", lanes=len(genesis.lanes), first_window=genesis.first_window,
         editions=len(registry.editions), process=os.getpid(),
     )  # fmt: skip
+    with suppress(CannotRun):  # a pin that names it says so, and lanes wait for another image
+        session.engines.of(registry.editions[max(registry.editions)])
     service.begin()
     with signals(loop, service.leave):
         ended = loop.run()

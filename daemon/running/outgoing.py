@@ -55,9 +55,6 @@ class Letters:
         self._outlet.flush()
         self._tell("acknowledged", {"letters": sent})
 
-    def close(self) -> None:
-        self._outlet.close()
-
 
 class Announcer:
     """Tells of each shard at least once, in order: whoever makes the next one looks back.
@@ -103,9 +100,6 @@ class Announcer:
         except Missing:
             return False
         return True
-
-    def close(self) -> None:
-        self._outlet.close()
 
 
 def window_of(name: str) -> int:
