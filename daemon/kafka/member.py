@@ -44,11 +44,6 @@ class Notes(ConsumerRebalanceListener):  # type: ignore[misc] # the client ships
         generation = self._consumer.group_metadata().generation_id
         self.facts.append(Fact(kind, frozenset(map(lane_of, partitions)), generation))
 
-    def joining(self, before: bool) -> bool:
-        """A rebalance has begun and not ended; `before`: as far as was known before these facts."""
-        facts = list(self.facts)
-        return facts[-1].kind != "assigned" if facts else before
-
     def on_partitions_revoked(self, revoked: Iterable[Any]) -> None:
         # kafka-python 3.0 forgets that it is joining, and falls silent for ever, where it joins
         # because partitions were added and a poll ends between the answers to Join and Sync
@@ -99,9 +94,6 @@ class Member:
     def changed(self) -> bool:
         """The group has acted, and `changes` was not asked yet."""
         return bool(self.notes.facts)
-
-    def joining(self) -> bool:
-        return self.notes.joining(self._between)
 
     def changes(self) -> tuple[tuple[LaneId, ...], tuple[LaneId, ...]]:
         """(gained, lost) since the last call. A lane may be both: its memory is worth nothing."""

@@ -13,6 +13,20 @@ from daemon.ports import EXIT_CONFIG, EXIT_DEPENDENCY, EXIT_STATE, Fatal, LaneId
 Records = dict[Any, list[Any]]  # by partition of the client
 
 
+class Kept:
+    """The group's answer to a join, which came between two polls.
+
+    kafka-python 3.0 throws away a join that is done when the next poll begins, and joins again:
+    members that are seldom in a poll would make each other join for ever. So a task that is done
+    passes for one that is not, until the poll has read it.
+    """
+
+    is_done = False
+
+    def __init__(self, task: Any) -> None:
+        self.add_callback, self.add_errback = task.add_callback, task.add_errback
+
+
 class Broken(Exception):
     """The client is not to be used again; another one may work."""
 
@@ -21,6 +35,10 @@ def poll(consumer: Any, wait_ms: int, limit: int) -> Records:
     """What came; nothing where a broker is away. Raises Broken and Fatal, and of the client's own
     CorruptRecordError and OffsetOutOfRangeError, after which a lane must be sought elsewhere.
     """
+    coordinator = consumer._coordinator  # noqa: SLF001 # there is no public way
+    task = coordinator._join_task  # noqa: SLF001
+    if task is not None and task.is_done:
+        coordinator._join_task = Kept(task)  # noqa: SLF001
     try:
         found: Records = consumer.poll(wait_ms, max_records=limit)
     except (errors.CorruptRecordError, errors.OffsetOutOfRangeError):

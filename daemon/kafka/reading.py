@@ -20,7 +20,6 @@ from daemon.ports import EXIT_STATE, Fatal, Hole, LaneId
 CORRUPT = re.compile(r"topic='([^']*)', partition=(\d+)\)")
 STEPS = 64  # over corrupt records in one poll; each is a fetch
 DRIVE_MS = 1  # lets the group act
-JOIN_MS, JOIN_TURNS = 100, 10
 FLUSHES = 64  # mostly one is enough
 
 
@@ -42,25 +41,11 @@ class Reader:
 
         What waits to be given out is not waited for, but the group is heard in any case.
         """
-        if not self._member.joining():
-            for _ in range(STEPS):
-                came = self._turn(DRIVE_MS if self._member.waiting() else self._wait_ms, limit)
-                if came is not None:
-                    break
-        return self._settle() or self._member.waiting()
-
-    def _settle(self) -> bool:
-        """Stay with the client while it joins, bounded; True if it did.
-
-        What the group answers between two polls kafka-python 3.0 throws away, and joins again:
-        members that are seldom in a poll would make each other join for ever.
-        """
-        joining = self._member.joining()
-        for _ in range(JOIN_TURNS):
-            if not self._member.joining():
+        for _ in range(STEPS):
+            came = self._turn(DRIVE_MS if self._member.waiting() else self._wait_ms, limit)
+            if came is not None:
                 break
-            self._turn(JOIN_MS, 1)
-        return joining
+        return self._member.changed() or self._member.waiting()
 
     def pause(self, lane: LaneId) -> None:
         """The client fetches no more of the lane, and keeps nothing of it that it has half read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ from kafka.admin import MemberToRemove
 from daemon.kafka.member import Fact, Member, Notes
 from daemon.ports import EXIT_CONFIG, Fatal, LaneId
 from tests.kafka.broker import Broker, unique
-from tests.kafka.follower import Follower, values, whole
+from tests.kafka.follower import DEADLINE_SECONDS, Follower, values, whole
 
 Follow = Callable[..., Follower]
 IMPATIENT = {"join_timeout_ms": 0, "heartbeat_interval_ms": 100, "session_timeout_ms": 6_000}
@@ -21,7 +22,13 @@ def lanes(topic: str, count: int) -> list[LaneId]:
     return [LaneId(topic, partition) for partition in range(count)]
 
 
-def test_a_lane_that_stays_goes_on_where_it_stood(broker: Broker, follow: Follow) -> None:
+def generation(follower: Follower) -> int:
+    consumer = follower.source._line.clients.consumer  # type: ignore[union-attr]
+    return int(consumer.group_metadata().generation_id)
+
+
+def second_comes(broker: Broker, follow: Follow) -> bool:
+    """Two of four lanes go to a second member. True if that took one generation of the group."""
     said, group = broker.topic("said", 4), unique("group")
     every = lanes(said, 4)
     for lane in every:
@@ -30,11 +37,27 @@ def test_a_lane_that_stays_goes_on_where_it_stood(broker: Broker, follow: Follow
     first.stand(*every)
     while min(map(len, first.rows.values())) < 10:  # some of it is fetched and not given out
         first.poll(3)
+    before = generation(first)
     second = follow(said, group=group, instance="b", client=IMPATIENT)
     first.until(lambda: len(first.rows) == len(second.rows) == 2, second)
-    assert first.told[1:] == [("lost", tuple(every[2:]))]  # never told of those that stayed
+    one = generation(first) == before + 1
+    if one:
+        assert first.told[1:] == [("lost", tuple(every[2:]))]  # never told of those that stayed
+    else:  # in a generation that it did not hear of, another one may have had them
+        assert first.told[1:] == [("lost", tuple(every)), ("gained", tuple(every[:2]))]
     first.until(lambda: all(len(r) >= 30 for r in (first.rows | second.rows).values()), second)
     assert first.rows | second.rows == {lane: whole(30) for lane in every}
+    return one
+
+
+def test_a_lane_that_stays_goes_on_where_it_stood(broker: Broker, follow: Follow) -> None:
+    """The group may need two generations to let one member in; seldom five times in a row."""
+    assert any(second_comes(broker, follow) for _ in range(5))
+
+
+def of(follower: Follower, lane: LaneId) -> list[str]:
+    """What it was told of one lane."""
+    return [word for word, lanes in follower.told if lane in lanes]
 
 
 def test_a_lane_that_comes_back_is_sought_and_not_read_on(broker: Broker, follow: Follow) -> None:
@@ -51,10 +74,10 @@ def test_a_lane_that_comes_back_is_sought_and_not_read_on(broker: Broker, follow
     second.until(lambda: other in second.rows, first)
     second.source.close()
     broker.admin.remove_group_members(group, [MemberToRemove(group_instance_id="b")])
-    first.until(lambda: other in first.rows)
+    first.until(lambda: len(told := of(first, other)) > 2 and told[-1] == "gained")
+    assert of(first, other)[:3] == ["gained", "lost", "gained"]
     assert first.read(other, 15) == whole(15, 5)
-    assert first.rows[mine] == whole(20)
-    assert [word for word, _ in first.told] == ["gained", "lost", "gained"]
+    assert first.read(mine, 20) == whole(20)
 
 
 def test_who_was_thrown_out_begins_anew(broker: Broker, follow: Follow) -> None:
@@ -111,6 +134,22 @@ def test_a_poll_that_ends_while_the_group_answers_forgets_no_join(
     follower.stand(LaneId(said, 0))
     broker.grow(said, 2)
     follower.stand(*lanes(said, 2))
+
+
+def test_what_the_group_answers_between_two_polls_counts(broker: Broker, follow: Follow) -> None:
+    """The client would join once more, and members that are busy would never end joining."""
+    quick = IMPATIENT | {"poll_wait_ms": 1}
+    follower = follow(broker.topic(), instance="a", client=quick)
+    follower.poll()
+    coordinator = follower.source._line.clients.consumer._coordinator  # type: ignore[union-attr]
+    follower.until(lambda: coordinator._join_task is not None)
+    task, deadline = coordinator._join_task, time.monotonic() + DEADLINE_SECONDS
+    while not task.is_done:
+        assert time.monotonic() < deadline
+    joined = generation(follower)
+    follower.until(lambda: bool(follower.rows))
+    assert task.succeeded()
+    assert generation(follower) == joined
 
 
 def test_what_others_may_have_had_in_between_is_told_as_lost(broker: Broker) -> None:
