@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from kafka.errors import KafkaError
 
@@ -14,6 +15,8 @@ from daemon.kafka.reading import Reader
 from daemon.kafka.settings import Options
 from daemon.kafka.topics import Topics, partition_of
 from daemon.ports import LaneId
+
+LOOKS = 3  # an answer that was on its way before we asked knows nothing of our topics
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +56,21 @@ class Line:
             self.clients.close()
 
 
+def _learn(consumer: Any, options: Options) -> None:
+    """The partitions, before the group asks for them; bounded.
+
+    Whoever leads the group and knows of none yet gives lanes to nobody (kafka-python 3.0), and all
+    would join once more.
+    """
+    cluster, client = consumer._cluster, options.client  # noqa: SLF001 # there is no public way
+    for _ in range(LOOKS):
+        if all(map(cluster.partitions_for_topic, options.kinds)):
+            break
+        with suppress(KafkaError):
+            come = cluster.request_update()
+            consumer._net.run(consumer._manager.wait_for, come, client.lookup_timeout_ms)  # noqa: SLF001
+
+
 def subscribe(clients: Clients, topics: Topics, options: Options) -> Line:
     """Ask the group for lanes."""
     notes = Notes(clients.consumer)
@@ -65,5 +83,6 @@ def subscribe(clients: Clients, topics: Topics, options: Options) -> Line:
         corrupt_limit=options.corrupt_limit,
     )
     clients.consumer.subscribe(list(options.kinds), listener=notes)
+    _learn(clients.consumer, options)
     offsets = Offsets(clients.consumer, topics)
     return Line(clients, topics, member, reader, offsets, options.client.lookup_timeout_ms)
