@@ -24,7 +24,7 @@ FLUSHES = 64  # mostly one is enough
 
 
 class Reader:
-    """`stepped`: records that were passed over because their checksum is wrong, in all."""
+    """Fetches for one member of the group."""
 
     def __init__(
         self, member: Member, topics: Topics, *, wait_ms: int, lookup_ms: int, corrupt_limit: int
@@ -33,7 +33,6 @@ class Reader:
         self._wait_ms, self._lookup_ms = wait_ms, lookup_ms
         self._corrupt_limit = corrupt_limit
         self._corrupt: dict[LaneId, int] = {}  # in a row
-        self.stepped = 0
 
     def fetch(self, limit: int) -> bool:
         """Queue up to `limit` records; waits a little for the first. True if the group or any
@@ -128,7 +127,6 @@ class Reader:
                 code=EXIT_STATE,
                 hint="restore the log, or raise source.options.corrupt_limit to lose more of it",
             )
-        self.stepped += 1
         self._member.skip(Hole(lane, position, position + 1, "corrupt"))
 
     def _advance(self) -> None:

@@ -39,8 +39,3 @@ class Breaker:
     def tripped(self) -> bool:
         """More than the share was refused; never before `records` were seen."""
         return self.records >= self._least and self.refused > self._share * self.records
-
-    def reset(self) -> None:
-        """Begin anew, as after a pause."""
-        self._kept.clear()
-        self.records = self.refused = 0
