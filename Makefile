@@ -22,8 +22,8 @@ help: ## list these targets
 demo: .venv/ready ## the whole path on a recorded stream, in minutes: a shard and a report
 	@.venv/bin/sluice demo --out demo $(DEMO)
 
-demo-kafka: demo .venv-dev/ready kafka ## the demo again through a real Kafka: two processes, a kill
-	@$(bin)/python -W ignore -m tests.kafka.demo demo
+demo-kafka: demo .venv-dev/ready kafka ## the demo live on a real Kafka: two processes, a reload, a kill
+	@$(bin)/python -W ignore -m tests.kafka.demo demo $(ARGS)
 
 test: lint browser kafka prometheus helm ## lint, and every test but the slow ones
 	@$(quiet) $(bin)/python -m pytest -m "not slow" -n $(WORKERS)
@@ -38,9 +38,9 @@ lint: .venv-dev/ready ## ruff and mypy --strict
 	@$(bin)/ruff check $(CODE)
 	@$(bin)/mypy
 
-bench: .venv-dev/ready ## the benchmarks: figures and ratios of one run
-	@set -e; for file in tests/bench/bench_*.py; do \
-		echo "== $$file"; $(bin)/python -m "$$(echo "$${file%.py}" | tr / .)"; done
+bench: .venv-dev/ready kafka ## the benchmarks; one of them: make bench ONLY=soak ARGS="--minutes 30"
+	@set -e; for file in tests/bench/bench_$(or $(ONLY),*).py; do \
+		echo "== $$file"; $(bin)/python -m "$$(echo "$${file%.py}" | tr / .)" $(ARGS); done
 
 lock: ## resolve pyproject.toml into requirements/*.txt (needs uv; make lock UPGRADE=--upgrade)
 	@requirements/compile.sh $(UPGRADE)

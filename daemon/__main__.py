@@ -43,9 +43,14 @@ COMMANDS = (  # in the order in which a newcomer meets them
     "why",
     "roll",
     "skip",
+    "forget",
     "record",
     "feed",
     "checkpoint",
+    "train",
+    "bench",
+    "score",
+    "select",
     "kinds",
 )
 EPILOG = """\

@@ -11,6 +11,7 @@ from collections import Counter
 from contextlib import suppress
 
 from daemon.config.settings import Process
+from daemon.lanes.erasures import Erasures
 from daemon.lanes.labels import Labels
 from daemon.lanes.lane import Lane, PutPart
 from daemon.lanes.window import Segment
@@ -21,6 +22,7 @@ from daemon.running.brakes import Brakes
 from daemon.running.breaker import Breaker
 from daemon.running.ending import Ending
 from daemon.running.engines import Engines
+from daemon.running.erasing import Eraser
 from daemon.running.intake import Intake
 from daemon.running.outgoing import Announcer, Letters
 from daemon.running.performing import Performer
@@ -70,7 +72,8 @@ class Loop:
         )  # fmt: skip
         settler = Settler(registry, self.pinning, engines)
         self.performer = Performer(
-            source, registry, engines, self.pinning, settler, self.intake, self._standing,
+            source, registry, engines, self.pinning, settler,
+            Eraser(registry, engines.key, listener), self.intake, self._standing,
             listener, letters, self.lanes,
         )  # fmt: skip
 
@@ -176,10 +179,10 @@ class Loop:
             if not self._turn(lane, segment):
                 return lane.lowest != lowest  # it waits, or covered windows without opening one
         self.intake.take(lane.lane, segment.end)
-        if lane.kind == "labels":
-            lane.absorb_labels(batch, segment)
-        else:
+        if lane.kind == "utterances":
             self._pipeline.send(lane, batch, segment)
+        else:
+            lane.absorb_labels(batch, segment)
         return True
 
     def _turn(self, lane: Lane, segment: Segment) -> bool:
@@ -190,5 +193,6 @@ class Loop:
                     return False
             else:
                 return self.performer.open(lane, effect)
-        lane.begin(segment.window, Labels())
+        erasing = lane.kind == "erasures"
+        lane.begin(segment.window, Erasures(self.engines.erasures) if erasing else Labels())
         return True

@@ -83,8 +83,9 @@ def announcement(manifest: ShardManifest, base: str) -> Message:
 
     The key is the name of the manifest's object; for one shard the bytes are always the same.
     """
-    name = shard.manifest_name(manifest.window)
-    value = {
+    number = manifest.revision.number
+    name = shard.manifest_name(manifest.window, number)
+    value: dict[str, object] = {
         "version": VERSION,
         "window": manifest.window,
         "manifest": name,
@@ -96,4 +97,7 @@ def announcement(manifest: ShardManifest, base: str) -> Message:
         "edition": manifest.edition,
         "checkpoint": manifest.checkpoint,
     }
+    if number > 1:  # after an erasure: whoever has the one before must not go on with it
+        before = shard.manifest_name(manifest.window, number - 1)
+        value |= {"revision": number, "supersedes": before}
     return Message(name.encode(), (("sluice.announces", b"shard"),), tables.canonical(value))

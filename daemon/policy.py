@@ -9,9 +9,11 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, field
 
 from daemon.decode.weak import Weak
+from daemon.learning.emitted import Epoch, KnownWindows
+from daemon.learning.supplied import Calibrate, History, TagsPath
 
 SEMANTICS: Final = 1  # what this code computes; an image also runs the one before
 Positive = Annotated[int, Meta(ge=1)]
@@ -54,6 +56,7 @@ class RecordMap(Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, Path],
         Meta(description="name: path, of numbers or booleans that rows shall carry"),
     ] = field(default_factory=dict)
+    tags: TagsPath = UNSET
 
 
 class LabelMap(Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,9 +99,7 @@ class Groups(Struct, frozen=True, forbid_unknown_fields=True):
     floor_rows: Annotated[
         NotNegative, Meta(description="rows that a group owns before targets speak; 0: none")
     ] = 1
-    cap_rows: Annotated[Positive | None, Meta(description="most rows of a group; null: no cap")] = (
-        None
-    )
+    cap_rows: Annotated[Positive | None, Meta(description="most rows of one; null: no cap")] = None
 
 
 class Arms(Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,7 +140,7 @@ class Learning(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rolling(Struct, frozen=True, forbid_unknown_fields=True):
-    """The reservoir over many windows, merged from their parts (law 9)."""
+    """The reservoir over many windows, merged from their parts (law 9). null: there is none."""
 
     windows: Positive = 24
     capacity_rows: Positive = 2_000
@@ -173,17 +174,18 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     capacity_rows: Annotated[Positive, Meta(description="selected rows of a window")] = 1_000
     pool_rows: Annotated[
         Positive | None,
-        Meta(description="candidates of a lane; null: as many as capacity_rows and rolling need"),
+        Meta(description="candidates of a lane; null: as many as capacity, rolling and epoch need"),
     ] = None
     groups: Groups = Groups()
     arms: Arms = Arms()
     quarantine: Quarantine = Quarantine()
     learning: Learning = Learning()
-    rolling: Rolling = Rolling()
+    rolling: Rolling | None = Rolling()
     key_id: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}$")] = "k1"
-    epoch: Annotated[
-        Literal["constant"], Meta(description="draws of a text are the same in every window")
-    ] = "constant"
+    epoch: Epoch = "constant"
+    known_windows: KnownWindows = UNSET
+    history: History = UNSET
+    calibrate: Calibrate = UNSET
     semantics: Literal[1] = SEMANTICS
     normaliser: Literal["nfkc-casefold-1"] = "nfkc-casefold-1"
     unicode: str = unicodedata.unidata_version
@@ -191,4 +193,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def pool(self) -> int:
         """Rows that a lane keeps: never fewer than any output needs."""
-        return max(self.pool_rows or 0, self.capacity_rows, self.rolling.capacity_rows)
+        # what the last shards emitted is taken out of the pool: others must be there instead
+        least = self.capacity_rows * (1 if self.epoch == "constant" or self.pool_rows else 2)
+        rolled = self.rolling.capacity_rows if self.rolling else 0
+        return max(self.pool_rows or 0, least, rolled)

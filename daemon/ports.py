@@ -52,7 +52,7 @@ class LaneId(NamedTuple):
 
 
 class LaneInfo(NamedTuple):
-    """What a source knows of a lane before reading it. `kind`: "utterances" or "labels"."""
+    """What a source knows of a lane before reading it. `kind`: utterances, labels or erasures."""
 
     lane: LaneId
     kind: str
@@ -131,9 +131,7 @@ class Source(Protocol):
         """Up to `limit` records in all; never blocks long. Raises Retry or Fatal."""
 
     def seek(self, lane: LaneId, position: int) -> None: ...
-
     def pause(self, lane: LaneId) -> None: ...
-
     def resume(self, lane: LaneId) -> None: ...
 
     def end(self, lane: LaneId) -> int | None:
@@ -164,6 +162,12 @@ class Store(Protocol):
     def get(self, name: str) -> bytes:
         """Raises Missing."""
 
+    def efface(self, name: str, before: bytes, stub: bytes) -> bool:
+        """Replace `before`: for erasures alone (law 8). True: `name` holds `stub`, durably.
+
+        False: it holds neither, and was left as it is. Raises Missing: it never creates.
+        """
+
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         """Whole names that start with `prefix` and sort after `after`, ascending (bytewise)."""
 
@@ -192,7 +196,5 @@ class Clock(Protocol):
     """For waiting and for metrics; it never decides anything (law 3)."""
 
     def monotonic(self) -> float: ...
-
     def now(self) -> float: ...
-
     def sleep(self, seconds: float) -> None: ...

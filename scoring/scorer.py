@@ -6,18 +6,33 @@ to the last bit, if the model keeps that law (scoring.types.Model).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from scoring.candidates import expand, plausibility_of, recall, top_probabilities
 from scoring.grade import MOST_CLASSES, BadOutputs, grade, take
-from scoring.types import NO_LABEL, UNKNOWN_LABEL, Ints, Model, Outputs, Score, Scored
+from scoring.supplies import (
+    FIELDS,
+    SUPPLIERS,
+    Differentiable,
+    Supplies,
+    Tagger,
+    Tags,
+    Unsupplied,
+    class_gradients,
+    needs_of,
+    slot_labels,
+)
+from scoring.types import NO_LABEL, UNKNOWN_LABEL, Floats, Ints, Model, Outputs, Score, Scored
 
 __all__ = [
+    "FIELDS",
+    "SUPPLIERS",
     "BadOutputs",
     "Scorer",
+    "Supplies",
     "Unsupplied",
     "expand",
     "grade",
@@ -25,42 +40,17 @@ __all__ = [
     "recall",
     "top_probabilities",
 ]
-
-SUPPLIERS: Mapping[str, str] = {
-    "hidden": "a checkpoint exported with the input of its last layer",
-    "slots": "a checkpoint with a slot head",
-    "history": "a model that runs the last m checkpoints",
-    "hidden_history": "a model that runs the last m checkpoints and gives their last layer's input",
-    "gradient": "a model that runs backward under its last m checkpoints: none here does",
-    "slot_labels": "records whose slots were annotated, as tags of the model's words",
-    "slot_hidden": "a checkpoint exported with the input of its slot layer",
-    "lengths": "a model that says how many tokens it read",
-    "reference": "a second checkpoint, trained on held-out rows alone",
-    "prior": "shares of the classes, from the pinned calibration or from a null model",
-    "trails": "slot-trail entropies of the classes (scoring.trails), from the pinned calibration",
-}
-FIELDS: Mapping[str, str] = {"slots": "slot_probs", "gradient": "gradients"}  # others: their name
-
-
-class Unsupplied(ValueError):
-    """A score that this model cannot feed; found before the first record is read."""
-
-    def __init__(self, score: str, missing: str) -> None:
-        supplier = SUPPLIERS.get(missing, "nothing known")
-        super().__init__(
-            f"score {score!r} needs {missing!r}, which the model does not give; "
-            f"what would supply it: {supplier}"
-        )
-        self.score, self.missing = score, missing
-
+NOTHING = Supplies()
 
 class Scorer:
     """Scores batches with one model. Used from one thread at a time, as the model is."""
 
-    def __init__(self, model: Model, scores: Sequence[Score]) -> None:
+    def __init__(
+        self, model: Model, scores: Sequence[Score], supplies: Supplies = NOTHING
+    ) -> None:
         """Rehearses one empty text, so that what cannot work is refused here.
 
-        Raises Unsupplied for a score the model cannot feed, ValueError for classes or scores
+        Raises Unsupplied for a score that nobody feeds, ValueError for classes or scores
         that are named twice or that leave the grid, BadOutputs for a broken model.
         """
         _refuse_twice("score", [score.name for score in scores])
@@ -69,19 +59,59 @@ class Scorer:
             raise ValueError(f"{len(model.classes)} classes: 1 to {MOST_CLASSES} can be stored")
         self._model = model
         self._scores = tuple(scores)
+        self._supplies = supplies
+        self._needs = frozenset(need for score in scores for need in score.needs)
         self._index = {name: index for index, name in enumerate(model.classes)}
-        rehearsed = self._run([""])
+        named = model.tags if supplies.tagged and isinstance(model, Tagger) else ()
+        self._tags = {name: index for index, name in enumerate(named)}
+        rehearsed = self._outputs([""], np.zeros(1, np.int32), [()], supplies.prior)
+        there = needs_of(rehearsed)
         for score in self._scores:
-            for need in sorted(score.needs - _supplied(rehearsed)):
-                raise Unsupplied(score.name, need)
-        grade(replace(rehearsed, labels=np.zeros(1, np.int32)), self._scores)
+            # in the order of SUPPLIERS: without a history there is no history of anything
+            lacking = sorted(score.needs - there, key=[*SUPPLIERS, *score.needs].index)
+            if lacking:
+                raise Unsupplied(score.name, lacking[0])
+        grade(rehearsed, self._scores)
 
-    def score(self, texts: Sequence[str], labels: Sequence[str | None]) -> Scored:
-        """Score n texts; `labels[i]` is None where the record has none. Raises BadOutputs."""
+    def score(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str | None],
+        *,
+        tags: Sequence[Tags | None] | None = None,
+        prior: Floats | None = None,
+    ) -> Scored:
+        """Score n texts; `labels[i]` and `tags[i]` are None where the record has none.
+
+        `prior`: (k,) shares of the classes, else those of the supplies. Raises BadOutputs.
+        """
         if len(texts) != len(labels):
             raise ValueError(f"{len(texts)} texts but {len(labels)} labels")
         column = self._label_indices(labels)
-        return grade(replace(self._run(texts), labels=column), self._scores)
+        said = [None] * len(texts) if tags is None else tags
+        chosen = self._supplies.prior if prior is None else prior
+        return grade(self._outputs(texts, column, said, chosen), self._scores)
+
+    def _outputs(
+        self,
+        texts: Sequence[str],
+        labels: Ints,
+        tags: Sequence[Tags | None],
+        prior: Floats | None,
+    ) -> Outputs:
+        """What the model says, with all that scores need and that is supplied beside it."""
+        outputs = replace(self._run(texts), labels=labels)
+        if "prior" in self._needs and prior is not None:
+            outputs = replace(outputs, prior=prior)
+        if "trails" in self._needs and self._supplies.trails is not None:
+            outputs = replace(outputs, trails=self._supplies.trails)
+        if "slot_labels" in self._needs and self._tags and outputs.slot_probs is not None:
+            indices = slot_labels(self._tags, tags, outputs.slot_probs)
+            outputs = replace(outputs, slot_labels=indices)
+        if "gradient" in self._needs and isinstance(self._model, Differentiable):
+            gradients = class_gradients(self._model, texts, labels)
+            outputs = replace(outputs, gradients=gradients)
+        return outputs
 
     def _label_indices(self, labels: Sequence[str | None]) -> Ints:
         index = self._index
@@ -102,12 +132,6 @@ class Scorer:
             found = f"{outputs.probs.dtype} {outputs.probs.shape}"
             raise BadOutputs(f"probabilities are {found}, not float32 {expected}")
         return outputs
-
-
-def _supplied(outputs: Outputs) -> set[str]:
-    """What can be needed and is there. Labels come with the records, not from the model."""
-    there = {need for need in SUPPLIERS if getattr(outputs, FIELDS.get(need, need)) is not None}
-    return there | {"label"}
 
 
 def _refuse_twice(what: str, given: Sequence[str]) -> None:

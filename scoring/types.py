@@ -50,12 +50,13 @@ class Reason(enum.StrEnum):
     NO_LABEL = "no_label"
     SUSPECT = "suspect"
     OUTSIDE_BAND = "outside_band"
+    ALREADY_EMITTED = "already_emitted"
 
 
 REASONS: tuple[Reason, ...] = tuple(Reason)
 CODES: Mapping[Reason, int] = {reason: code for code, reason in enumerate(REASONS)}
-# of policies: the record was read and scored; all others are of the decoder
-JUDGED = (Reason.NO_LABEL, Reason.SUSPECT, Reason.OUTSIDE_BAND)
+# of policies and of novelty: the record was read and scored; all others are of the decoder
+JUDGED = (Reason.NO_LABEL, Reason.SUSPECT, Reason.OUTSIDE_BAND, Reason.ALREADY_EMITTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ class Asks:
 
     strata: int = 0  # into how many of equal width the span between them is cut; 0: no strata
     share: float | None = None  # one more quantile: the step with this share at or below it
+    rungs: int = 0  # into how many equal shares its rows are cut; 0: no ladder
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ class Spread:
     deviation: int = 1  # standard deviation, >= 1
     cut: int = 0  # the quantile at `Asks.share`
     strata: tuple[int, ...] = ()  # mass of each of `Asks.strata`, low to high; any one unit
+    ladder: tuple[int, ...] = ()  # steps between `Asks.rungs` equal shares, ascending: one fewer
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +41,7 @@ class Case:
     @property
     def utterances(self) -> int:
         """Records of utterance lanes."""
-        return sum(len(r) for lane, r in self.records.items() if self.kinds[lane] != "labels")
+        return sum(len(r) for lane, r in self.records.items() if self.kinds[lane] == "utterances")
 
 
 @dataclass(frozen=True)
@@ -176,4 +177,22 @@ def random_case(seed: int, *, windows: int = 6, per_window: int = 14) -> Case:
         later = msgspec.structs.replace(policy, capacity_rows=rng.choice([3, 9]))
         classes = rng.choice([CLASSES, MORE_CLASSES])
         editions.append(Edition(later, at + windows // 2, classes, seed=1))
-    return Case(records, kinds, random_stream(rng), tuple(editions), rng.choice([1, 1, 3]))
+    stream, step = random_stream(rng), rng.choice([1, 1, 3])
+    return Case(records, kinds, stream, novel(editions, random.Random(f"novel {seed}")), step)
+
+
+def novel(editions: list[Edition], rng: random.Random) -> tuple[Edition, ...]:
+    """Every third case refuses what was emitted, for ever or for a while; in some, not from the
+    first edition on, or not to the last."""
+    if rng.random() < 2 / 3:
+        return tuple(editions)
+    known: Any = rng.choice([msgspec.UNSET, msgspec.UNSET, 1, 3])
+    mixed = len(editions) > 1 and rng.random() < 0.5
+    chosen = [rng.randrange(len(editions))] if mixed else range(len(editions))
+    made = list(editions)
+    for number in chosen:
+        policy = msgspec.structs.replace(
+            made[number].policy, epoch="window", known_windows=known, rolling=None
+        )
+        made[number] = dataclasses.replace(made[number], policy=policy)
+    return tuple(made)

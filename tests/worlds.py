@@ -9,7 +9,7 @@ import msgspec
 
 from daemon.ports import LaneId, Polled, Store
 from daemon.registry.registry import Registry
-from daemon.shards.shard import ShardManifest
+from daemon.shards.shard import ShardManifest, windows
 from daemon.stores.memory import MemoryStore
 from tests.cases import Case, Schedule
 from tests.streams import ListSource, World, publish_table
@@ -98,8 +98,7 @@ class Stepper:
 def shards(store: Store) -> dict[int, ShardManifest]:
     """Manifests by window."""
     registry = Registry(store)
-    names = [n for n in store.list("shards/") if n.endswith("/manifest.json")]
-    return {m.window: m for m in (registry.manifest(int(n.split("/")[1])) for n in names)}
+    return {window: registry.manifest(window) for window in windows(store.list("shards/"))}
 
 
 def outcome(store: Store) -> dict[int, tuple[object, ...]]:
@@ -118,7 +117,7 @@ class LiveSource(ListSource):
         super().__post_init__()
         self.shown = dict.fromkeys(self.records, 0)
         spoken = (lane for lane, rows in sorted(self.records.items()) if rows)
-        self.shown[next(lane for lane in spoken if self.kinds[lane] != "labels")] = 1
+        self.shown[next(lane for lane in spoken if self.kinds[lane] == "utterances")] = 1
         self.growth = random.Random(f"growth {self.seed}")
 
     def poll(self, limit: int) -> Polled:

@@ -13,9 +13,11 @@ import argparse
 import os
 from pathlib import Path
 
+from daemon.commands.others import find
+from daemon.commands.published import honesty
 from daemon.commands.session import Session, config_argument, open_session
 from daemon.console import Console
-from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, EXIT_WRITE, Fatal
+from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_WRITE, Fatal
 from scoring import checkpoints, export
 from scoring.models import graph
 from scoring.models.selftest import PROBES
@@ -25,7 +27,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="every checkpoint in the store")
     config_argument(listing)
-    show = actions.add_parser("show", help="one checkpoint: labels, files, digests")
+    show = actions.add_parser("show", help="one checkpoint: labels, files, digests, calibration")
     config_argument(show)
     show.add_argument("digest", metavar="DIGEST", help="digest, or its first characters")
     out = actions.add_parser("export", help="a Hugging Face folder as ONNX: no torch to score")
@@ -65,20 +67,17 @@ def _list(session: Session) -> None:
 
 
 def _show(session: Session, start: str) -> None:
-    store = session.registry.store
-    found = [d for d in checkpoints.list_checkpoints(store) if d.startswith(start)]
-    if len(found) != 1:
-        raise Fatal(
-            f"{len(found) or 'no'} checkpoints begin with {start!r}",
-            code=EXIT_STATE,
-            hint="`sluice checkpoint list` shows them",
-        )
-    checkpoint = checkpoints.read_checkpoint(store, found[0])
+    registry, digest = session.registry, find(session, start)
+    checkpoint = checkpoints.read_checkpoint(registry.store, digest)
     console = session.console
     console.write(
-        f"{found[0]}: {checkpoint.format}, texts cut at {checkpoint.max_length} tokens\n"
+        f"{digest}: {checkpoint.format}, texts cut at {checkpoint.max_length} tokens\n"
         f"labels: {', '.join(checkpoint.labels)}\n"
     )
+    registry.read_editions()
+    for number, edition in registry.editions.items():
+        if edition.checkpoint == digest and (line := honesty(edition)):
+            console.write(f"edition {number}: {line}\n")
     files = [(file.name, file.bytes, file.sha256) for file in checkpoint.files]
     console.table(("file", "bytes", "sha256"), files)
 

@@ -27,9 +27,8 @@ from daemon.commands import run as runner
 from daemon.commands.session import Session, count
 from daemon.config import reader as config
 from daemon.console import Console
-from daemon.demo import corpus as corpora
+from daemon.corpus import Corpus, read
 from daemon.demo import house, outcome, stream, world
-from daemon.demo.corpus import Corpus
 from daemon.demo.encoder import Encoder
 from daemon.demo.traffic import Shape
 from daemon.demo.world import Place
@@ -68,7 +67,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     clock = SystemClock()
     began = clock.monotonic()
     with console.progress("preparing", 5) as bar:
-        corpus = corpora.read(arguments.data) if arguments.data else house.home(seed=arguments.seed)
+        corpus = read(arguments.data) if arguments.data else house.home(seed=arguments.seed)
         _clear(place.folder)  # not before: wrong data cost nobody an earlier demo
         bar.advance()
         shape = Shape(records=arguments.records, lanes=arguments.lanes)

@@ -3,11 +3,12 @@
     sluice publish checkpoints/2024-06-01 --sample recent.jsonl
     sluice publish checkpoints/2024-06-02 --from 2024-06-02T12:00Z --policy next.yaml
     sluice publish --watch checkpoints/
+    sluice publish runs/epoch-3 --history runs/epoch-1,runs/epoch-2
 
 A window takes the highest edition whose first window has come; nothing that is pinned changes. A
 checkpoint that is refused says why and exits 78; the edition before goes on. The sample (JSON
-lines of text, and label where known) makes the calibration half; without one, the audit rows of
-the newest shards are scored. Findings go to standard error, the edition to standard output.
+lines of text, and label and tags where known) makes the calibration half; without one, the audit
+rows of the newest shards are scored. Findings go to standard error, the edition to standard output.
 """
 
 from __future__ import annotations
@@ -17,25 +18,21 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from daemon.commands import others
+from daemon.commands.published import show, tell
 from daemon.commands.sample import read_sample
 from daemon.commands.session import DIGITS, Session, config_argument, open_session
 from daemon.config import weak
 from daemon.console import Console
 from daemon.lanes import pin as pins
 from daemon.lanes.window import window_of
-from daemon.policy import Policy
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, Fatal
 from daemon.registry.publish import Published, Refused, publish, recent_sample
 from scoring import checkpoints
 from scoring.manifest import BadCheckpoint
-from scoring.models.base import ENGINES, BadModel, FormatKind
-from scoring.remedies import REMEDIES
+from scoring.models.base import BadModel
 
 WATCH_SECONDS = 2.0
-
-
-class Misfit(Fatal):
-    """A checkpoint in a form that the policy's engine does not read."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     what.add_argument("folder", nargs="?", metavar="FOLDER", help="checkpoint to publish")
     what.add_argument("--watch", metavar="FOLDER", help="publish every folder that appears in it")
     parser.add_argument("--policy", metavar="FILE", help="take the policy of this configuration")
-    parser.add_argument("--sample", metavar="FILE", help="JSON lines of text and label")
+    parser.add_argument("--sample", metavar="FILE", help="JSON lines of text, label and tags")
     parser.add_argument(
         "--from",
         dest="first",
@@ -54,6 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-missing-labels", action="store_true", help="the new model may know fewer intents"
     )
+    others.add(parser)
     parser.add_argument("--json", action="store_true", help="the edition as a JSON object")
 
 
@@ -84,7 +82,7 @@ def watch(session: Session, place: Path, arguments: argparse.Namespace) -> int:
                 done[name] = state
                 try:
                     outcome = one(session, place / name, arguments)
-                except (BadCheckpoint, BadModel, Misfit) as error:
+                except (BadCheckpoint, BadModel, others.Misfit) as error:
                     session.console.say(f"{name} refused: {error}", "refused", level="warning")
                 else:
                     show(session.console, outcome, as_json=arguments.json)
@@ -115,7 +113,7 @@ def one(session: Session, folder: Path, arguments: argparse.Namespace) -> Publis
         )
     checkpoint, blobs = checkpoints.read_directory(folder, name=folder.name[:64])
     registry, policy = session.registry, session.policy(arguments.policy)
-    fit(checkpoint.format, policy)
+    others.fit(checkpoint.format, policy)
     first = first_window(session, arguments.first)
     sample = read_sample(Path(arguments.sample)) if arguments.sample else recent_sample(registry)
     outcome = publish(
@@ -127,6 +125,7 @@ def one(session: Session, folder: Path, arguments: argparse.Namespace) -> Publis
         sample=sample,
         allow_missing_labels=arguments.allow_missing_labels,
         threads=session.threads,
+        others=others.named(session, arguments, policy),
     )
     tell(session.console, outcome)
     for line in weak.published(policy, checkpoint.name):
@@ -137,47 +136,6 @@ def one(session: Session, folder: Path, arguments: argparse.Namespace) -> Publis
             f"note: windows up to {newest} are pinned already and keep their edition"
         )
     return outcome
-
-
-def fit(form: FormatKind, policy: Policy) -> None:
-    """The engine of the policy reads checkpoints of this form. Raises Misfit."""
-    if ENGINES[form] != policy.engine.kind:
-        hint = f"set policy.engine.kind to {ENGINES[form]}"
-        if form == "hf":
-            hint += ", or make an ONNX folder of it with `sluice checkpoint export`"
-        raise Misfit(
-            f"policy.engine.kind: {policy.engine.kind} runs no checkpoint in the form {form}",
-            code=EXIT_CONFIG,
-            hint=hint,
-        )
-
-
-def tell(console: Console, outcome: Published | Refused) -> None:
-    """Each gate with its remedy, then the outcome."""
-    for finding in outcome.verdict.findings:
-        mark = "ok  " if finding.passed else ("warn" if finding.warning else "FAIL")
-        console.say(f"  {mark} {finding.gate}: {finding.detail}", event="gate", gate=finding.gate)
-        if not finding.passed:
-            console.say(f"       {REMEDIES[finding.gate]}", event="remedy", gate=finding.gate)
-    if isinstance(outcome, Published):
-        e = outcome.edition
-        # whatever its first window is, edition 0 decides until another one's has come
-        since = f"from window {e.first_window}" if e.number else "from the genesis on"
-        half = f"half from {outcome.sample_rows} rows" if e.half else "no half: cold at first"
-        console.say(f"published edition {e.number}, {since}, {half}", event="published")
-    else:
-        console.say("refused: the edition before goes on", event="refused", level="warning")
-
-
-def show(console: Console, outcome: Published | Refused, *, as_json: bool) -> None:
-    """The edition, if there is one, as a result."""
-    if isinstance(outcome, Published):
-        e = outcome.edition
-        console.table(
-            ("edition", "checkpoint", "classes", "from_window", "half_rows"),
-            [(e.number, e.checkpoint, len(e.classes), e.first_window, outcome.sample_rows)],
-            as_json=as_json,
-        )
 
 
 def first_window(session: Session, text: str | None) -> int:

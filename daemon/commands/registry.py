@@ -18,6 +18,8 @@ from daemon.lanes.pin import FIRST
 from daemon.learning.edition import Edition
 from daemon.learning.rules import COLD, Rules
 from daemon.ports import EXIT_OK, Missing
+from daemon.registry import versions
+from daemon.shards.shard import ShardManifest
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -64,15 +66,15 @@ def _overview(session: Session, *, as_json: bool) -> None:
     )  # fmt: skip
     rows = []
     for window in session.history().windows():
-        m = registry.manifest(window)
+        m = versions.newest(registry, window)
         noise = f"{m.noise.low:.3f}..{m.noise.high:.3f}" if m.noise else None
         learnt = None if m.calibration_used == FIRST else m.calibration_used
         rows.append(
             (window, m.edition, learnt, m.counts["records"], m.arms.get("selected", 0),
-             noise, m.cold or "warm", m.rows_digest[:12])
+             noise, m.cold or "warm", m.rows_digest[:12], m.revision.number)
         )  # fmt: skip
     columns = ("window", "edition", "calibration", "records", "selected", "noise", "state", "rows")
-    console.table(columns, rows, as_json=as_json)
+    console.table((*columns, "version"), rows, as_json=as_json)
 
 
 def _window(session: Session, window: int, *, as_json: bool) -> None:
@@ -92,12 +94,15 @@ def _window(session: Session, window: int, *, as_json: bool) -> None:
         *_spreads(history, rules),
         ("quarantine", suspect),
         ("groups", len(rules.groups)),
+        ("draws", _draws(rules)),
     ]
     try:
-        manifest = session.registry.manifest(window)
+        manifest = versions.newest(session.registry, window)
         facts += [(f"part {ref.topic}/{ref.partition}",
                    f"[{ref.start}, {ref.end}) closed by {ref.closed_by}, engine {ref.engine}")
                   for ref in manifest.parts]  # fmt: skip
+        if manifest.revision.records:
+            facts.append(("erasures", _erasures(manifest)))
         facts += [("shard", manifest.rows_object), ("selection", manifest.selection_digest)]
     except Missing:
         facts.append(("shard", "not made yet"))
@@ -111,6 +116,22 @@ def _spreads(history: History, rules: Rules) -> list[tuple[str, str]]:
         (f"weight by {name}", f"between {spread.low}/4096 and {spread.high}/4096")
         for name, spread in zip(reads, rules.terms.spreads, strict=True)
     ]
+
+
+def _draws(rules: Rules) -> str:
+    """The epoch, and what is refused under it."""
+    if rules.policy.epoch == "constant":
+        return "the same in every window"
+    known = rules.known
+    back = rules.window - known.since
+    return f"of this window alone; {known.texts} texts emitted in the {back} before are refused"
+
+
+def _erasures(manifest: ShardManifest) -> str:
+    """How many rows the newest version lacks, and because of which records."""
+    r = manifest.revision
+    when = "in time" if r.number == 1 else f"known when shard {r.step} was made"
+    return f"version {r.number} lacks {r.removed} rows: {r.records} records {when}, {r.refused} bad"
 
 
 def _edition(edition: Edition) -> str:

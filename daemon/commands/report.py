@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from daemon import tables
 from daemon.commands.session import Session, config_argument, count, open_session
 from daemon.console import Console
 from daemon.ports import EXIT_OK, EXIT_WRITE, Fatal, Missing
+from daemon.registry import versions
 from daemon.registry.registry import Registry
 from daemon.report import render
-from daemon.shards.shard import PREFIX, ShardManifest
+from daemon.shards import shard
+from daemon.shards.shard import ShardManifest
 
 WINDOWS = 48  # shards of the time lines, the reported one included
 OUTPUT = "-"
@@ -72,16 +73,14 @@ def page(session: Session, window: int, *, windows: int = WINDOWS, texts: bool =
     """The page of a window's shard. Raises Fatal, Missing."""
     registry = session.registry
     assert registry.genesis is not None  # the session was checked
-    manifest = registry.manifest(window)
-    rows = tables.decode(registry.store.get(manifest.rows_object))[0] if texts else None
+    manifest, rows = versions.newest_rows(registry, window)
     earlier = [m for w in _before(registry, window, windows - 1) if (m := _manifest(registry, w))]
-    return render(manifest, rows, earlier, period_ms=registry.genesis.period_ms)
+    return render(manifest, rows if texts else None, earlier, period_ms=registry.genesis.period_ms)
 
 
 def _before(registry: Registry, window: int, count: int) -> list[int]:
     """The newest `count` windows before this one that have a shard."""
-    names = registry.store.list(PREFIX)
-    known = [int(n.split("/")[1]) for n in names if n.endswith("/manifest.json")]
+    known = shard.windows(registry.store.list(shard.PREFIX))
     return sorted(w for w in known if w < window)[-count:] if count else []
 
 

@@ -15,11 +15,12 @@ class SampleRow(msgspec.Struct, frozen=True):
 
     text: str
     label: str | None = None
+    tags: tuple[str, ...] | str | None = None  # of each word, as a list or with blanks between
 
 
 def read_sample(path: Path) -> Sample:
     """JSON lines. Raises Fatal naming the line, never what stands in it."""
-    sample = Sample([], [])
+    sample = Sample([], [], [])
     decoder = msgspec.json.Decoder(SampleRow)
     try:
         lines = path.read_bytes().splitlines()
@@ -36,6 +37,15 @@ def read_sample(path: Path) -> Sample:
                 code=EXIT_CONFIG,
                 hint='one line each: {"text": "...", "label": "..."}',
             ) from None
+        tags = tuple(row.tags.split()) if isinstance(row.tags, str) else row.tags
+        if tags is not None and len(tags) != len(row.text.split()):
+            raise Fatal(
+                f"sample {path}, line {number} has {len(tags)} tags for {len(row.text.split())} "
+                "words",
+                code=EXIT_CONFIG,
+                hint="one tag for each word, as white space cuts the text; or leave tags out",
+            )
         sample.texts.append(row.text)
+        sample.tags.append(tags)
         sample.labels.append(row.label)
     return sample

@@ -24,6 +24,7 @@ from daemon.policy import Policy
 from daemon.ports import EXIT_CONFIG, EXIT_STATE, Clock, Fatal, Missing, Source, Store
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
+from daemon.shards import shard
 from scoring import kinds
 
 VARIABLE = "SLUICE_CONFIG"
@@ -122,11 +123,7 @@ class Session:
 
     def window(self, text: str) -> int:
         """A window by number, `last`, or a path or object name that holds it. Raises Fatal."""
-        windows = [
-            int(name.split("/")[1])
-            for name in self.registry.store.list("shards/")
-            if name.endswith("/manifest.json")
-        ]
+        windows = list(shard.windows(self.registry.store.list(shard.PREFIX)))
         if text == "last" and windows:
             return windows[-1]
         numbers = [int(part) for part in reversed(Path(text).parts) if DIGITS.fullmatch(part)]

@@ -62,7 +62,8 @@ class Teller:
 
     def _warn(self, facts: Facts) -> None:
         """A window of which nothing was accepted: rarely the traffic, mostly the mapping."""
-        if facts["worst_reason"] in ("", "suspect"):  # suspects were read, and go to review
+        # suspects were read, and go to review; what is known was read, and is in a shard
+        if facts["worst_reason"] in ("", "suspect", "already_emitted"):
             return
         if facts["refused"] == facts["records"]:
             self._console.say(
@@ -89,7 +90,7 @@ def measure(metrics: Metrics) -> Listener:
     """Facts of the loop as metrics."""
 
     def lags(told: dict[str, Any]) -> None:
-        found: dict[LaneId, tuple[int, float]] = told["lags"]
+        found: dict[LaneId, tuple[int | None, float]] = told["lags"]
         metrics.lags({lane: Lag(*lag) for lane, lag in found.items()})
 
     told_by: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -107,6 +108,7 @@ def measure(metrics: Metrics) -> Listener:
         "breaker": lambda _: metrics.breaker(True),
         "acknowledged": lambda told: metrics.dead_letters(told["letters"]),
         "announced": lambda _: metrics.announced(),
+        "erased": lambda told: metrics.erased(told["rows"]),
     }
 
     def tell(event: str, facts: Facts) -> None:
@@ -130,8 +132,8 @@ def watch(health: Health, source: Source, beat: Callable[[], None]) -> Listener:
             health.turned()
             health.tell(Condition.STORE, False)
         elif event == "lags":
-            lags = cast(dict[LaneId, tuple[int, float]], facts["lags"])
-            health.silent(not any(records for records, _ in lags.values()))
+            lags = cast(dict[LaneId, tuple[int | None, float]], facts["lags"])
+            health.silent(all(records == 0 for records, _ in lags.values()))
         elif event in ("cannot_run", "can_run"):
             health.tell(Condition.PINS, event == "can_run")
         elif event == "breaker":

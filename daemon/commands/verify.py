@@ -19,6 +19,7 @@ from daemon.console import Console
 from daemon.derived import ranges, verify
 from daemon.derived.ranges import Ranges
 from daemon.ports import EXIT_OK, EXIT_STATE
+from daemon.registry import versions
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     """Raises Fatal."""
     session = open_session(arguments, console)
     history = session.history()
-    manifest = session.registry.manifest(session.window(arguments.shard))
+    manifest = versions.newest(session.registry, session.window(arguments.shard))
     findings = []
     for grade in verify.GRADES if arguments.grade is None else (arguments.grade,):
         if grade == "manifest":

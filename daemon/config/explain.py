@@ -64,6 +64,9 @@ def _struct_lines(struct: Struct, depth: int) -> Iterator[str]:
     after_block = False
     for field in msgspec.structs.fields(type(struct)):
         value = getattr(struct, field.name)
+        if value is msgspec.UNSET:  # not there until somebody sets it
+            yield f"{indent}# {field.encode_name}: {'; '.join(_notes(field.type))}"
+            continue
         block = isinstance(value, Struct) and not isinstance(value, Kind)
         if block or after_block:
             yield ""

@@ -33,7 +33,8 @@ def faults(config: Config) -> Iterator[str]:
 def _topic_faults(source: Kind, outlet: Kind, path: str) -> Iterator[str]:
     """Whatever the clusters: two addresses may lead to one, and a name is easily changed."""
     topic = outlet.options.get("topic")
-    read = [*_listed(source, "topics"), *_listed(source, "label_topics")]
+    names = ("topics", "label_topics", "erasure_topics")
+    read = [topic for name in names for topic in _listed(source, name)]
     if isinstance(topic, str) and topic in read:
         yield (
             f"{path}.options.topic: is read by the source, so every message would come back as a "

@@ -23,11 +23,13 @@ from daemon.config.settings import (
     Stream,
     period_ms,
 )
+from daemon.policy import Policy
 
-__all__ = ["Config", "ConfigError", "Keys", "Process", "Stream", "load", "parse"]
+__all__ = ["Config", "ConfigError", "Keys", "Process", "Stream", "load", "load_policy", "parse"]
 
 FILE_BYTES_MAX = 1 << 20
 DEPTH_MAX = 16
+UNREAD = {"kind": "replay", "options": {"path": "/"}}  # stands for a source that nobody opens
 
 
 class _Strict(yaml.SafeLoader):
@@ -79,6 +81,19 @@ for _tag, _pattern, _first in (
 
 def load(path: Path) -> Config:
     """Read and check a configuration file. Raises ConfigError, also where it cannot be read."""
+    return parse(_text(path))
+
+
+def load_policy(path: Path) -> Policy:
+    """The policy of a configuration, or of a file with `policy:` and nothing that it needs to
+    run: no store and no source. Raises ConfigError as `load`."""
+    raw = _plain(_text(path))
+    if isinstance(raw, dict) and not raw.keys() & {"store", "source"}:
+        raw = {**raw, "store": {"kind": "memory"}, "source": UNREAD}
+    return _checked(raw).policy
+
+
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
@@ -86,14 +101,17 @@ def load(path: Path) -> Config:
         reason = error.strerror or type(error).__name__
         raise ConfigError((f"the configuration file cannot be read: {reason}",)) from None
     try:
-        return parse(data.decode("utf-8"))
+        return data.decode("utf-8")
     except UnicodeDecodeError:
         raise ConfigError(("the configuration file is not UTF-8",)) from None
 
 
 def parse(text: str) -> Config:
     """Check a whole configuration. Raises ConfigError with one line per fault."""
-    raw = _plain(text)
+    return _checked(_plain(text))
+
+
+def _checked(raw: Any) -> Config:
     raw = {} if raw is None else raw
     found = []
     if isinstance(raw, dict) and isinstance(raw.get("stream"), dict) and "period" in raw["stream"]:

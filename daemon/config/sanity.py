@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from daemon.config import outlets, weak
+from daemon.config import novelty, outlets, weak
 from daemon.config.kindcheck import kind_faults
 from daemon.config.settings import Config, Process, Stream
 from daemon.policy import Groups, Kind, Policy, Rolling
@@ -28,6 +28,7 @@ def faults(config: Config) -> Iterator[str]:
     yield from outlets.faults(config)
     yield from _policy(config.policy)
     yield from weak.faults(config.policy)
+    yield from novelty.faults(config.policy)
     yield from kind_faults(config)
 
 
@@ -36,6 +37,7 @@ def advice(config: Config) -> Iterator[str]:
     yield from _group_advice(config.policy.groups, config.policy.capacity_rows)
     yield from _process_advice(config.process)
     yield from weak.advice(config.policy)
+    yield from novelty.advice(config.policy, config.stream)
     policy = config.policy
     row_bytes = ROW_BYTES + 4 * policy.limits.text_chars
     if policy.pool * row_bytes > MEMORY_ADVICE_BYTES:
@@ -131,14 +133,15 @@ def _policy(policy: Policy) -> Iterator[str]:
     yield from _pools(policy, policy.rolling)
 
 
-def _pools(policy: Policy, rolling: Rolling) -> Iterator[str]:
+def _pools(policy: Policy, rolling: Rolling | None) -> Iterator[str]:
     if policy.pool_rows is not None and policy.pool_rows < policy.pool:
-        wants = "rolling.capacity_rows" if policy.pool == rolling.capacity_rows else "capacity_rows"
+        rolled = rolling is not None and policy.pool == rolling.capacity_rows
+        wants = "rolling.capacity_rows" if rolled else "capacity_rows"
         yield (
             f"policy.pool_rows: {policy.pool_rows} is below {wants}, parts would hold "
             f"{policy.pool} rows all the same; raise it or leave it out"
         )
-    if rolling.capacity_rows > rolling.windows * policy.pool:
+    if rolling is not None and rolling.capacity_rows > rolling.windows * policy.pool:
         yield "policy.rolling.capacity_rows: is more than all parts of its windows can hold"
 
 

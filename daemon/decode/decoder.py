@@ -17,8 +17,9 @@ from typing import TypeVar
 
 import msgspec
 import numpy as np
+from msgspec import UnsetType
 
-from daemon.decode.fields import Signal, answer_fields, as_name, fixed_source, record_fields
+from daemon.decode.fields import answer_fields, as_name, fixed_source, record_fields, signals_struct
 from daemon.decode.leaves import Leaves, Reader
 from daemon.decode.normalise import Normaliser
 from daemon.decode.slots import canonical_slots
@@ -72,14 +73,16 @@ class Decoder:
         self._normalise = normalise
         self._pseudonym = pseudonym(key) if mapping.user else None
         self._fixed_source = fixed_source(mapping)
-        self._signals = _signals_struct(sorted(mapping.signals))
+        self._signals = signals_struct(sorted(mapping.signals))
+        untagged = isinstance(mapping.tags, UnsetType)
+        self._built = self._build if untagged else self._build_tagged
         self._qualifies = rule(weak, sorted(mapping.signals))
         self._is_locale = lru_cache(maxsize=256)(_LOCALE.fullmatch)  # a stream has few locales
         self._reader = Reader(record_fields(mapping, limits), limits)
 
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
         """n record values to at most n utterances; every value is accounted for once."""
-        return Decoded(*_settle(values, self._reader, self._build))
+        return Decoded(*_settle(values, self._reader, self._built))
 
     def _build(self, leaves: Leaves) -> Utterance | Reason:
         _consent, name, text, locale, intent, confidence, slots, label, source, user, time_ms = (
@@ -114,6 +117,15 @@ class Decoder:
             name, text, key_text, locale, intent, confidence, slots, label, label_source, user,
             time_ms, None if signals == "{}" else signals,
         )  # fmt: skip
+
+    def _build_tagged(self, leaves: Leaves) -> Utterance | Reason:
+        """With the last leaf: a tag for each word."""
+        *others, tags = leaves
+        built = self._build(tuple(others))
+        if isinstance(built, Reason) or tags is None:
+            return built
+        fit = len(tags) == len(built.text.split())
+        return msgspec.structs.replace(built, tags=tags) if fit else Reason.BAD_SLOTS
 
     def _hidden(self, user: str | int) -> str | None:
         name = as_name(user, self._limits)
@@ -181,16 +193,3 @@ def _settle(
             built.append(found)
             rows.append(index)
     return built, np.array(rows, dtype=np.int64), refusals
-
-
-def _signals_struct(names: list[str]) -> type[msgspec.Struct] | None:
-    """What encodes signals, sorted by name, without those that a record does not have."""
-    if not names:
-        return None
-    return msgspec.defstruct(
-        "Signals",
-        [(f"s{number}", Signal, None) for number in range(len(names))],
-        rename={f"s{number}": name for number, name in enumerate(names)},
-        omit_defaults=True,
-        gc=False,
-    )

@@ -29,6 +29,7 @@ class Utterance(Struct, frozen=True, gc=False):
     user: str | None = None  # hex of a keyed hash; the raw value is never kept
     event_time_ms: int | None = None  # as the producer claims; informative
     signals: str | None = None  # canonical JSON of the mapped numbers and booleans
+    tags: tuple[str, ...] | None = None  # annotated, of each word of the text; only scores read it
 
     def __repr__(self) -> str:
         return f"Utterance(id: {len(self.id)} chars, text: {len(self.text)} chars)"

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from daemon import tables
 from daemon.clock import SystemClock
@@ -40,6 +40,14 @@ class Timing:
     def time_ms(self, window: int, place: int) -> int:
         """Append time of the answer at `place` among those to `window`, inside one window."""
         return (window + self.lag) * self.period_ms + min(place, self.period_ms - 1)
+
+
+class Answers(Protocol):
+    """Where answers go: `LaneFile`, or a topic."""
+
+    def append(self, records: Sequence[tuple[int, Mapping[str, Any]]]) -> None: ...
+
+    def end(self) -> None: ...
 
 
 class LaneFile:
@@ -87,7 +95,7 @@ def answers(
 def annotate(
     store: Store,
     truth: Mapping[str, str],
-    lane: LaneFile,
+    lane: Answers,
     timing: Timing,
     clock: Clock,
     *,

@@ -51,7 +51,7 @@ class Encoder:
         self._config: dict[str, Any] = json.loads((place / CONFIG_FILE).read_bytes())
         self._tensors = load((place / WEIGHTS_FILE).read_bytes())
         longest = min(MAX_LENGTH, int(self._config["max_position_embeddings"]))
-        self.tokenizer = _cut((place / TOKENIZER_FILE).read_bytes(), longest)
+        self.tokenizer = cut((place / TOKENIZER_FILE).read_bytes(), longest)
         self.dimension = int(self._config["hidden_size"])
         self._normalise = normaliser(Policy().normaliser, unicodedata.unidata_version)
         self._known: dict[str, Floats] = {}
@@ -84,7 +84,7 @@ class Encoder:
         self._model.close()
 
 
-def _cut(tokenizer: bytes, longest: int) -> bytes:
+def cut(tokenizer: bytes, longest: int) -> bytes:
     """The tokenizer with its cut at `longest`: a checkpoint's length is read from there."""
     value = json.loads(tokenizer)
     value["truncation"] = {

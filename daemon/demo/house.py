@@ -23,10 +23,10 @@ from hassil.expression import (
 )
 from hassil.intents import IntentData, Intents, RangeSlotList, TextSlotList
 
-from daemon.demo.corpus import Corpus, Row, corpus
-from daemon.demo.dice import Dice
+from daemon.corpus import Corpus, Row, corpus
 from daemon.demo.names import AREAS, FLOORS, NAMES, PHRASES
 from daemon.ports import EXIT_CONFIG, Fatal
+from scoring.training.dice import Dice
 
 MINIMUM_TEXTS = 12  # an intent with fewer distinct texts cannot be split in three
 TRIES_PER_TEXT = 3  # walks that repeat a text are thrown away

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from daemon.demo.corpus import Row
-from daemon.demo.dice import Floats64
+from daemon.corpus import Row
+from scoring.training.dice import Floats64
 
 NEAREST = 3  # intents that one is confused with
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from buffers import draw
 from daemon import tables
-from daemon.demo.corpus import Corpus, Row
+from daemon.corpus import Corpus, Row
 from daemon.demo.encoder import Encoder
 from daemon.demo.lift import Lift, lift
 from daemon.derived.history import History

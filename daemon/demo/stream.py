@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from daemon.demo.corpus import Corpus, Row
-from daemon.demo.dice import Dice
+from daemon.corpus import Corpus, Row
 from daemon.demo.mistakes import FAULTS, answer, confusable, spoil, surface
 from daemon.demo.traffic import Plan, Shape, Traffic, plan, traffic
 from daemon.policy import RecordMap
+from scoring.training.dice import Dice
 
 TOPIC, LABEL_TOPIC = "utterances", "answers"
 

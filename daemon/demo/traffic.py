@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daemon.demo.corpus import Corpus, Row
-from daemon.demo.dice import Dice, Floats64, Ints64, zipf
+from daemon.corpus import Corpus, Row
 from daemon.ports import EXIT_CONFIG, Fatal
+from scoring.training.dice import Dice, Floats64, Ints64, zipf
 
 EARLY_SHARE, LATER_SHARE = 0.15, 0.35  # of an intent's distinct texts; `later` contains `early`
 

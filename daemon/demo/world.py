@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from daemon.config.explain import flow
+from daemon.corpus import Corpus
 from daemon.decode.normalise import normaliser
-from daemon.demo.corpus import Corpus
 from daemon.demo.encoder import Encoder
 from daemon.demo.stream import LABEL_TOPIC, TOPIC, Stream, make, record_map
 from daemon.demo.traffic import Shape
-from daemon.demo.training import fit, tempered, write_checkpoint
+from daemon.demo.training import write_checkpoint
 from daemon.policy import Policy
 from daemon.ports import LaneId
 from daemon.recording.writer import RecordingWriter, Topic
+from scoring.training.heads import fit, tempered
 
 KEY = b"sluice demo: everybody knows this key, use your own"
 LAG = 3

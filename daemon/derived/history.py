@@ -6,11 +6,13 @@ import msgspec
 
 from daemon.lanes import pin as pins
 from daemon.lanes.pin import FIRST, Pin
+from daemon.learning.emitted import Known
 from daemon.learning.rules import Rules
 from daemon.ports import EXIT_STATE, Fatal, Missing
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 from daemon.running.settle import InputsReader
+from daemon.shards import shard
 from daemon.shards.assemble import Inputs
 from daemon.shards.shard import ShardManifest
 
@@ -25,8 +27,7 @@ class History:
 
     def windows(self) -> list[int]:
         """Of all shards, ascending."""
-        names = self.registry.store.list("shards/")
-        return [int(n.split("/")[1]) for n in names if n.endswith("/manifest.json")]
+        return list(shard.windows(self.registry.store.list(shard.PREFIX)))
 
     def pin(self, window: int) -> Pin:
         """Raises Fatal where the window was never pinned."""
@@ -46,6 +47,12 @@ class History:
         calibration = self.registry.calibration(pin.calibration)
         return pin, self.engines.rules(window, edition, calibration)
 
+    def known(self, rules: Rules) -> Known:
+        """What the shards before a window had emitted, as its assembler knew it."""
+        before = [w for w in self.windows() if w < rules.window]
+        learnt = self.registry.calibration(before[-1] if before else FIRST)
+        return self.engines.known(rules.window, rules.edition, learnt)
+
     def inputs(self, manifest: ShardManifest) -> Inputs:
         """Everything that a shard was a function of."""
         pin, rules = self.rules(manifest.window)
@@ -56,4 +63,5 @@ class History:
             parts=[ref.object for ref in manifest.parts],
             labels=[ref.object for ref in manifest.labels],
             last=before[-1] if before else FIRST,
+            erasures=manifest.revision.erasures,
         )

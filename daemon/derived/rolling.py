@@ -20,9 +20,12 @@ from daemon import tables
 from daemon.derived.history import History
 from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
+from daemon.ports import EXIT_CONFIG, Fatal
+from daemon.registry import versions
 from daemon.shards import rows as row_tables
 from daemon.shards import shard
 from daemon.shards.columns import Columns, plain_name
+from daemon.shards.erasures import Erasures, erased
 from daemon.shards.merge import Labels, Merged, Taken, chances_of, contradictions, standing
 from daemon.shards.pool import First, Pooled, pooled
 
@@ -49,24 +52,32 @@ def decay_steps(age: int, half_life: int | None) -> int:
 def roll(history: History, newest: int) -> Rolled:
     """Merge the windows that the policy of `newest` keeps. Raises Fatal, Missing."""
     _, rules = history.rules(newest)
-    policy = rules.policy
-    first = newest - policy.rolling.windows + 1
+    settings = rules.policy.rolling
+    if settings is None:
+        raise _no_sample(newest)
+    first = newest - settings.windows + 1
     windows = [w for w in history.windows() if first <= w <= newest]
-    rows: dict[str, list[Any]] = {}
-    merged = _Merge(rules, policy.rolling.capacity_rows)
+    merged = _Merge(rules, settings.capacity_rows)
     for window in windows:
-        inputs = history.inputs(history.registry.manifest(window))
+        inputs = history.inputs(versions.newest(history.registry, window))
+        if inputs.rules.epoch != rules.epoch:
+            raise _no_sample(window)
         own = sorted(
             (part for _, part in inputs.parts if part.manifest.ledger),
             key=lambda part: part.manifest.lane,
         )
         pool = pooled(own, inputs.grading, inputs.rules, inputs.late)
-        decay = decay_steps(newest - window, policy.rolling.half_life_windows)
-        merged.add(pool, inputs.rules, decay)
+        decay = decay_steps(newest - window, settings.half_life_windows)
+        merged.add(pool, inputs.rules, decay, inputs.erasures)
     rows, kept = merged.table()
     selection, content = shard.digests(rows, newest)
     name = f"{shard.ROLLING_PREFIX}{newest:012d}-{content[:32]}.parquet"
     return Rolled(name, tuple(windows), rows, kept, selection, content)
+
+
+def _no_sample(window: int) -> Fatal:
+    message = f"window {window} cannot be rolled: its edition draws anew, or has no `rolling`"
+    return Fatal(message, code=EXIT_CONFIG, hint="roll windows of epoch constant alone")
 
 
 def write(history: History, rolled: Rolled) -> None:
@@ -91,6 +102,7 @@ class _Item(NamedTuple):
     row: int
     decay: int
     first: First
+    erased: bool
 
 
 class _Entry(NamedTuple):
@@ -109,7 +121,7 @@ class _Merge:
         self._sources: list[tuple[Columns, Rules]] = []
         self._best: dict[_Key, _Entry] = {}
 
-    def add(self, pool: Pooled, rules: Rules, decay: int) -> None:
+    def add(self, pool: Pooled, rules: Rules, decay: int, erasures: Erasures) -> None:
         """Take in a window's candidates: groups and keys as the newest rules name them.
 
         Windows weigh one key differently, each by its own calibration: the smallest rank counts.
@@ -124,7 +136,7 @@ class _Merge:
             key = (group, columns["key_hi"][row], columns["key_lo"][row] ^ mask)
             # of equal ranks the older window's row is shown, in it the first record's
             place = (columns["log_rank"][row] + decay, source, columns["order"][row])
-            item = _Item(source, row, decay, pool.first[row])
+            item = _Item(source, row, decay, pool.first[row], erased(columns, row, erasures))
             entry = _Entry(place, item, columns["multiplicity"][row])
             held = self._best.get(key)
             if held is not None:
@@ -162,10 +174,11 @@ class _Merge:
             for item, group, count in zip(
                 kept.items, kept.groups.tolist(), kept.multiplicity.tolist(), strict=True
             )
-            if item not in losers
+            if item not in losers and not item.erased  # nothing takes its place
         ]
         picked.sort(key=lambda cells: (cells["lane"], cells["position"]))
-        scores = tuple(sorted({name for columns, _ in self._sources for name in _scores(columns)}))
+        scored = {name for columns, _ in self._sources for name in shard.scores_of(columns)}
+        scores = tuple(sorted(scored))
         rows = {n: [cells.get(n) for cells in picked] for n in shard.row_types(scores)}
         return rows, dict(sorted(Counter(one["group"] for one in picked).items()))
 
@@ -179,12 +192,8 @@ class _Merge:
         shown = plain if first.waited else min(plain, first.log_tau)
         taken = Taken(item.row, {"selected": float(chances.min())}, count, shown)
         one = Merged(columns, [taken], {}, 0, Labels(), {}, {})
-        cells = row_tables.table(one, rules, _scores(columns), even=())
+        cells = row_tables.table(one, rules, shard.scores_of(columns), even=())
         row = {name: column[0] for name, column in cells.items()}
         if not self.rules.cold:
             row["group"] = self.rules.groups[group]  # as the newest window names it
         return row
-
-
-def _scores(columns: Columns) -> tuple[str, ...]:
-    return tuple(n[len("score_") :] for n in columns if n.startswith("score_"))

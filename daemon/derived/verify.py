@@ -17,7 +17,8 @@ from daemon import tables
 from daemon.derived.history import History
 from daemon.derived.ranges import Ranges
 from daemon.lanes import ledger
-from daemon.lanes.arms import EPOCH, build_arm, build_pool
+from daemon.lanes.arms import build_arm, build_pool
+from daemon.lanes.erasures import Erasures
 from daemon.lanes.gather import Gathering
 from daemon.lanes.labels import Labels
 from daemon.lanes.part import Part, PartManifest
@@ -25,6 +26,7 @@ from daemon.lanes.window import Segment
 from daemon.learning.rules import Rules
 from daemon.running.engines import Engine
 from daemon.shards import assemble, shard
+from daemon.shards.erasures import without_persons
 from daemon.shards.shard import ShardManifest
 from scoring.types import CODES, GRID, JUDGED, REASONS, Reason
 
@@ -79,11 +81,12 @@ def _replay_ledger(columns: ledger.Arrays, part: Part, rules: Rules) -> str:
     groups, positions = columns["group"].astype(np.int32), columns["position"]
     judged = np.isin(reasons, [CODES[reason] for reason in JUDGED])
     decoded = np.flatnonzero((reasons == 0) | judged)  # the others were refused before scoring
+    new = ~rules.known.contains(columns["key_hi"])
     doubt = np.maximum(1, GRID - columns["plausibility"]).astype(np.int16)
     even, one = np.full(len(reasons), GRID, np.int16), np.zeros(len(reasons), np.int32)
     offers: dict[str, tuple[Any, ...]] = {
-        "pool": ("select", np.flatnonzero(reasons == 0), keys, weights, groups),
-        "waiting": ("select", np.flatnonzero(judged), keys, even, groups),
+        "pool": ("select", np.flatnonzero((reasons == 0) & new), keys, weights, groups),
+        "waiting": ("select", np.flatnonzero(judged & new), keys, even, groups),
         "audit": ("audit", decoded, ids, even, one),
         "random": ("random", decoded, ids, even, one),
         "review": ("review", np.flatnonzero(reasons == CODES[Reason.SUSPECT]), keys, doubt, groups),
@@ -91,7 +94,7 @@ def _replay_ledger(columns: ledger.Arrays, part: Part, rules: Rules) -> str:
     for arm, (purpose, rows, who, weight, group) in offers.items():
         pooled = purpose == "select"
         box = build_pool(rules, rules.policy.pool) if pooled else build_arm(rules, arm)
-        ranks = draw.log_rank(draw.draw(who[rows], purpose, EPOCH, rules.key), weight[rows])
+        ranks = draw.log_rank(draw.draw(who[rows], purpose, rules.epoch, rules.key), weight[rows])
         box.offer_many(group[rows], ranks, who[rows], positions[rows], rows.tolist())
         kept = box.items()
         expected = sorted(
@@ -139,10 +142,14 @@ def verify_log(history: History, manifest: ShardManifest, read: Ranges) -> Findi
     for ref in (*manifest.parts, *manifest.labels):
         part = history.registry.part(ref.object)
         if part.manifest.kind == "labels":
-            same = _relabel(read, part.manifest) == part.rows
+            same = _relabel(read, part.manifest, Labels()) == part.rows
+        elif part.manifest.kind == "erasures":
+            gathered = Erasures(history.engines.erasures)
+            same = _relabel(read, part.manifest, gathered) == part.rows
         elif part.manifest.ledger:
             rows, digest = _regather(read, part.manifest, engine, rules)
-            same = digest == part.manifest.ledger_digest and rows == part.rows
+            bare = without_persons(rows, frozenset(part.manifest.erased))
+            same = digest == part.manifest.ledger_digest and bare == part.rows
         else:
             continue
         if same:
@@ -166,9 +173,8 @@ def _regather(
     return gathering.rows(), gathering.ledger.finish()[1]
 
 
-def _relabel(read: Ranges, manifest: PartManifest) -> dict[str, list[Any]]:
-    """The rows of a label part, from the records in its range."""
-    labels = Labels()
+def _relabel(read: Ranges, manifest: PartManifest, labels: Labels) -> dict[str, list[Any]]:
+    """The rows of a part of labels or erasures, from the records in its range."""
     for batch in read(manifest.lane, manifest.start, manifest.end):
         labels.absorb(batch, Segment(manifest.window, 0, len(batch.values), 0, 0, 0))
     return labels.rows

@@ -12,16 +12,17 @@ import numpy as np
 
 from buffers import draw
 from buffers.base import NEVER
-from daemon import tables
 from daemon.decode.decoder import AnswerDecoder
 from daemon.derived.history import History
 from daemon.lanes import ledger
-from daemon.lanes.arms import EPOCH
+from daemon.lanes import part as parts
+from daemon.learning.emitted import NEVER_EMITTED
 from daemon.learning.rules import Rules
 from daemon.ports import Missing
+from daemon.registry import versions
 from daemon.shards import answers
 from daemon.shards.shard import ShardManifest
-from scoring.types import GRID, REASONS
+from scoring.types import GRID, REASONS, Reason
 
 BEFORE_LABEL = (
     "one came: what is told here is from before it, and it may have changed group, weight and rank"
@@ -36,7 +37,7 @@ class Fate:
     lane: str
     window: int
     position: int
-    verdict: str  # kept | review | repeated | evicted | refused | pending
+    verdict: str  # kept | review | repeated | evicted | refused | pending | erased
     detail: str
     facts: dict[str, object]
 
@@ -100,11 +101,15 @@ def _fate(
     }  # fmt: skip
     if rules.cold:
         facts["cold"] = rules.cold
+    facts |= _emitted_in(history, columns, row, rules)
     try:
-        manifest = history.registry.manifest(window)
-        rows, _ = tables.decode(history.registry.store.get(manifest.rows_object))
+        manifest, rows = versions.newest_rows(history.registry, window)
     except Missing:
         return Fate(lane, window, position, "pending", "its window has no shard yet", facts)
+    step = _erased(history, manifest, lane, position)
+    if step is not None:
+        detail = f"its text is gone; shard {step} was made when that was asked for"
+        return Fate(lane, window, position, "erased", detail, facts)
     place = {(n, p): i for i, (n, p) in enumerate(zip(rows["lane"], rows["position"], strict=True))}
     at = place.get((lane, position))
     # a label speaks for its text, whichever of its records it was given to
@@ -123,9 +128,31 @@ def _fate(
         if "review" in arms:
             return Fate(lane, window, position, "review", _review(str(reason)), facts)
         return Fate(lane, window, position, "kept", f"by {', '.join(arms)} only", facts)
-    if reason != REASONS[0]:
+    if reason not in (Reason.ACCEPTED, Reason.ALREADY_EMITTED):
         return Fate(lane, window, position, "refused", str(reason), facts)
     return _turned_away(columns, row, lane, window, rules, manifest.taus, facts)
+
+
+def _emitted_in(
+    history: History, columns: ledger.Arrays, row: int, rules: Rules
+) -> dict[str, object]:
+    """The earlier shard that holds the text (or the id), if the window knew of it."""
+    key = columns["key_hi"][row : row + 1]
+    found = max(int(known.windows(key)[0]) for known in (rules.known, history.known(rules)))
+    return {} if found == NEVER_EMITTED else {"already_emitted_in": found}
+
+
+def _erased(
+    history: History, manifest: ShardManifest, lane: str, position: int
+) -> int | None:
+    """The shard that was made when its erasure had come; None where its part still has it, or
+    never had its text: a record that no lane kept has nothing to lose.
+    """
+    for ref in manifest.parts:
+        if (f"{ref.topic}/{ref.partition}", ref.window) == (lane, manifest.window):
+            part = parts.read_manifest(history.registry.store.get(ref.object), ref.object)
+            return part.erased.get(position)
+    return None
 
 
 def _review(reason: str) -> str:
@@ -143,13 +170,17 @@ def _turned_away(
     taus: dict[str, int],
     facts: dict[str, object],
 ) -> Fate:
-    """Accepted, yet not in the shard: its rank was too large, or its text was there already."""
+    """Accepted, yet not in the shard: its text was in an earlier one, its rank was too large, or
+    its text was there already."""
+    position = int(columns["position"][row])
+    if (earlier := facts.get("already_emitted_in")) is not None:
+        detail = f"already emitted in shard {earlier}"
+        return Fate(lane, window, position, "refused", detail, facts)
     key = np.array([[columns["key_hi"][row], columns["key_lo"][row]]], np.uint64)
     weight = np.array([columns["weight"][row]], np.int16)
-    rank = int(draw.log_rank(draw.draw(key, "select", EPOCH, rules.key), weight)[0])
+    rank = int(draw.log_rank(draw.draw(key, "select", rules.epoch, rules.key), weight)[0])
     tau = taus.get(rules.groups[int(columns["group"][row])], NEVER)
     facts["log_rank"] = rank / draw.RANK_UNIT
-    position = int(columns["position"][row])
     if rank < tau:
         detail = "the same text and group was kept, shown by an earlier record"
         return Fate(lane, window, position, "repeated", detail, facts)

@@ -8,6 +8,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
+from daemon.kafka.batches import by_batches
 from daemon.kafka.clients import CLOSE_MS, Clients
 from daemon.kafka.member import Member, Notes
 from daemon.kafka.offsets import Offsets
@@ -73,6 +74,7 @@ def _learn(consumer: Any, options: Options) -> None:
 
 def subscribe(clients: Clients, topics: Topics, options: Options) -> Line:
     """Ask the group for lanes."""
+    by_batches(clients.consumer)
     notes = Notes(clients.consumer)
     member = Member(clients.consumer, notes)
     reader = Reader(

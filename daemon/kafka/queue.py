@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from daemon.kafka.batches import Columns
 from daemon.ports import Batch, Hole, LaneId
 
 
@@ -23,14 +25,22 @@ class Queue:
         return bool(self.holes or self._batches)
 
     def add(self, lane: LaneId, rows: list[Any]) -> None:
-        """Records of the client, ascending."""
-        count = len(rows)
+        """Rows of the client, ascending: records, or whole batches of them."""
+        pieces: list[Columns] = []
+        for whole, run in groupby(rows, lambda row: isinstance(row.value, Columns)):
+            if whole:
+                pieces += [row.value for row in run]
+            else:
+                some = list(run)
+                positions = np.array([row.offset for row in some], np.int64)
+                times_ms = np.array([row.timestamp for row in some], np.int64)
+                pieces.append(Columns(positions, times_ms, [row.value for row in some]))
         self._batches.append(
             Batch(
                 lane,
-                np.fromiter((row.offset for row in rows), np.int64, count),
-                np.fromiter((row.timestamp for row in rows), np.int64, count),
-                [row.value for row in rows],
+                np.concatenate([piece.positions for piece in pieces]),
+                np.concatenate([piece.times_ms for piece in pieces]),
+                [value for piece in pieces for value in piece.values],
             )
         )
 

@@ -62,17 +62,19 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """Which topics are read, and as whom.
 
     `bootstrap`: host:port of some brokers. `topics`: of utterances; `label_topics`: of late labels
-    and audit answers. `group`: all replicas of one deployment name the same. `instance`: a name of
-    this replica that outlives restarts ("env:POD_NAME" reads the variable), so that a restart moves
-    no lane (KIP-345). `allow_create_time`: accept times that producers state; whoever writes to the
-    topic then decides windows. `corrupt_limit`: records in a row that may be stepped over because
-    their checksum is wrong.
+    and audit answers; `erasure_topics`: of what is to be erased. `group`: all replicas of one
+    deployment name the same. `instance`: a name of this replica that outlives restarts
+    ("env:POD_NAME" reads the variable), so that a restart moves no lane (KIP-345).
+    `allow_create_time`: accept times that producers state; whoever writes to the topic then decides
+    windows. `corrupt_limit`: records in a row that may be stepped over because their checksum is
+    wrong.
     """
 
     bootstrap: tuple[Address, ...]
     topics: tuple[Topic, ...]
     group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,255}$")]
     label_topics: tuple[Topic, ...] = ()
+    erasure_topics: tuple[Topic, ...] = ()
     instance: Instance | None = None
     allow_create_time: bool = False
     corrupt_limit: Annotated[int, Meta(ge=0, le=1_000_000)] = 10_000
@@ -92,14 +94,17 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
         every = (*self.topics, *self.label_topics)
         if len(set(every)) < len(every):
             yield "label_topics: a topic is named twice, each is read once and as one kind"
+        if len(set(self.erasure_topics).difference(every)) < len(self.erasure_topics):
+            yield "erasure_topics: a topic is named twice, each is read once and as one kind"
         yield from (f"security.{fault}" for fault in self.security.faults())
         yield from (f"client.{fault}" for fault in self.client.faults())
 
     @property
     def kinds(self) -> dict[str, str]:
         """Topic -> kind of its lanes."""
-        labels = dict.fromkeys(self.label_topics, "labels")
-        return dict.fromkeys(self.topics, "utterances") | labels
+        late = dict.fromkeys(self.label_topics, "labels")
+        late |= dict.fromkeys(self.erasure_topics, "erasures")
+        return dict.fromkeys(self.topics, "utterances") | late
 
     def member(self) -> str | None:
         """The name of this replica. Raises Fatal where the environment has none."""

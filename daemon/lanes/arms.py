@@ -7,7 +7,6 @@ from buffers.base import Reservoir
 from daemon.learning.rules import Rules
 from scoring import kinds
 
-EPOCH = 0  # constant: draws of a text are the same in every window (low churn, rolling sets)
 ARMS = ("audit", "random", "review")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from buffers.base import Ids, Int64s, Kept
 from daemon.decode.utterance import Utterance
 from daemon.learning.rules import Rules
 from scoring import scorer
-from scoring.types import Refusal, Scored, Weighed
+from scoring.types import CODES, Reason, Refusal, Scored, Weighed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +29,16 @@ class Prepared:
     scored: Scored
     weighed: Weighed
     late: int
+
+
+def refuse(p: Prepared, chosen: npt.NDArray[np.bool_], reason: Reason) -> Prepared:
+    """Accepted records among the chosen (m,) become refusals; those of the policy stay its own."""
+    chosen = chosen & (p.weighed.reasons == 0)
+    if not chosen.any():
+        return p
+    reasons = np.where(chosen, np.uint8(CODES[reason]), p.weighed.reasons)
+    weights = np.where(chosen, np.int16(0), p.weighed.weights)
+    return replace(p, weighed=Weighed(weights, reasons))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

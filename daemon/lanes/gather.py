@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from buffers import draw
 from buffers.base import NEVER, Reservoir
-from daemon.lanes.arms import ARMS, EPOCH, build_arm, build_pool
-from daemon.lanes.candidate import Candidates, Prepared, append
+from daemon.lanes.arms import ARMS, build_arm, build_pool
+from daemon.lanes.candidate import Candidates, Prepared, append, refuse
 from daemon.lanes.ledger import LedgerWriter
 from daemon.lanes.part import row_types
 from daemon.lanes.tally import Tally
@@ -43,7 +43,9 @@ class Gathering:
         names = self._group_names(p)
         groups = np.fromiter((self._index.get(n, 0) for n in names), np.int32, len(names))
         p = self._tell_apart(p, names, groups)
-        self._offer(p, groups)
+        known = self.rules.known.contains(p.keys[:, 0])
+        p = refuse(p, known, Reason.ALREADY_EMITTED)
+        self._offer(p, groups, known)
         self._tally.add(p, names)
         self._note(p, groups)
 
@@ -72,8 +74,10 @@ class Gathering:
             keys[row, 1] ^= np.uint64(self.rules.mask(0, names[row]))
         return dataclasses.replace(p, keys=keys)
 
-    def _offer(self, p: Prepared, groups: npt.NDArray[np.int32]) -> None:
-        key = self.rules.key
+    def _offer(
+        self, p: Prepared, groups: npt.NDArray[np.int32], known: npt.NDArray[np.bool_]
+    ) -> None:
+        key, epoch = self.rules.key, self.rules.epoch
         orders = p.positions[p.rows]
         everything = np.arange(len(p.rows))
         none = np.zeros(len(p.rows), np.int32)
@@ -82,10 +86,10 @@ class Gathering:
         for reservoir, chosen, weights in (
             (self.pool, np.flatnonzero(accepted), p.weighed.weights),
             # one draw for both, so a row that comes back has the rank it would have had
-            (self.waiting, np.flatnonzero(~accepted), even),
+            (self.waiting, np.flatnonzero(~(accepted | known)), even),
         ):
             if len(chosen):
-                drawn = draw.draw(p.keys[chosen], "select", EPOCH, key)
+                drawn = draw.draw(p.keys[chosen], "select", epoch, key)
                 reservoir.offer_many(
                     groups[chosen],
                     draw.log_rank(drawn, weights[chosen]),
@@ -94,13 +98,13 @@ class Gathering:
                     Candidates(p, chosen),
                 )
         for arm in ("audit", "random"):
-            # by utterance id, before quarantine and dedupe: an honest sample of the traffic
-            ranks = draw.log_rank(draw.draw(p.ids, arm, EPOCH, key), even)
+            # by utterance id, before quarantine, novelty and dedupe: an honest sample of traffic
+            ranks = draw.log_rank(draw.draw(p.ids, arm, epoch, key), even)
             self.arms[arm].offer_many(none, ranks, p.ids, orders, Candidates(p, everything))
         suspect = np.flatnonzero(p.weighed.reasons == CODES[Reason.SUSPECT])
         if len(suspect):
             weights = np.maximum(1, GRID - p.scored.plausibility[suspect]).astype(np.int16)
-            ranks = draw.log_rank(draw.draw(p.keys[suspect], "review", EPOCH, key), weights)
+            ranks = draw.log_rank(draw.draw(p.keys[suspect], "review", epoch, key), weights)
             # a key is (identity, group) here too, so labels of one text do not hide one another
             self.arms["review"].offer_many(
                 groups[suspect], ranks, p.keys[suspect], orders[suspect], Candidates(p, suspect)

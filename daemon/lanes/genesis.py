@@ -14,7 +14,7 @@ class LaneEntry(Struct, frozen=True):
 
     topic: str
     partition: int
-    kind: str  # "utterances" | "labels"
+    kind: str  # "utterances" | "labels" | "erasures"
     topic_id: str
     start: int
 

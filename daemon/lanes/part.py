@@ -46,6 +46,14 @@ ROW_TYPES: Mapping[str, str] = {
     "top_share": "bytes",  # the probabilities in 1/65535
 }
 LABEL_TYPES: Mapping[str, str] = {"position": "i64", "time_ms": "i64", "value": "bytes"}
+ERASURE_TYPES: Mapping[str, str] = {
+    "position": "i64",
+    "time_ms": "i64",
+    "id_hi": "u64",  # keyed hash of the utterance's id, zeros where none is named
+    "id_lo": "u64",
+    "user": "str",  # keyed hash of the user, "" where none is named
+    "reason": "str",  # why the record erases nothing, "" where it does
+}
 
 
 class PartManifest(Struct, frozen=True):
@@ -54,7 +62,7 @@ class PartManifest(Struct, frozen=True):
     topic: str
     partition: int
     topic_id: str
-    kind: str  # "utterances" | "labels"
+    kind: str  # "utterances" | "labels" | "erasures"
     window: int
     through: int  # last window that the part covers; > window only without records
     start: int  # position of the first record, equal to the end of the part before
@@ -73,6 +81,7 @@ class PartManifest(Struct, frozen=True):
     ledger_digest: str = ""
     engine: str = ""
     digest: str = ""  # of rows, counts, taus and ledger: not of how the window was closed
+    erased: dict[int, int] = field(default_factory=dict)  # position -> shard that says so (law 8)
     version: int = VERSION
 
     @property
@@ -105,8 +114,8 @@ def ledger_name(lane: LaneId, window: int, digest: str) -> str:
 
 def row_types(kind: str, scores: tuple[str, ...]) -> Mapping[str, str]:
     """Column -> type, of a part's rows."""
-    if kind == "labels":
-        return LABEL_TYPES
+    if kind != "utterances":
+        return LABEL_TYPES if kind == "labels" else ERASURE_TYPES
     return {**ROW_TYPES, **{f"score_{score}": "i16" for score in scores}}
 
 

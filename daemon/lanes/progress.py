@@ -22,7 +22,7 @@ class Covered(NamedTuple):
     start: int
     end: int
     time_ms: int
-    records: int  # of an utterance lane; 0 for label lanes
+    records: int  # of an utterance lane; 0 for those of labels and erasures
 
 
 class Progress:
@@ -36,7 +36,9 @@ class Progress:
         self.seen: set[LaneId] = {
             entry.lane for entry in genesis.lanes if entry.kind == "utterances"
         }
-        self.label_lanes = {e.lane for e in genesis.lanes if e.kind == "labels"}
+        # of labels and of erasures: what comes late, and is waited for alike (law 8)
+        self.label_lanes = {e.lane for e in genesis.lanes if e.kind != "utterances"}
+        self.erasure_topics = {e.topic for e in genesis.lanes if e.kind == "erasures"}
         self.newest: dict[LaneId, Covered] = {}
         self._records: dict[int, int] = {}  # window -> records in parts, while it has no shard
         self._parts: dict[LaneId, dict[int, Covered]] = {}  # not yet settled
@@ -47,7 +49,7 @@ class Progress:
 
     def saw(self, lane: LaneId) -> None:
         """A partition that the genesis does not know; a topic holds lanes of one kind."""
-        labels = {e.topic for e in self.genesis.lanes if e.kind == "labels"}
+        labels = {e.topic for e in self.genesis.lanes if e.kind != "utterances"}
         (self.label_lanes if lane.topic in labels else self.seen).add(lane)
 
     def pin(self, pin: Pin) -> None:

@@ -11,9 +11,10 @@ from buffers.base import Int64s
 from daemon.lanes.candidate import Prepared
 from daemon.learning.calibration import Counts
 from daemon.learning.rules import Rules
-from scoring.types import CODES, GRID, REASONS
+from scoring.types import CODES, GRID, REASONS, Reason
 
 STEPS = 8 * GRID + 1  # int16 scores fit
+TRAFFIC = (CODES[Reason.ACCEPTED], CODES[Reason.ALREADY_EMITTED])
 NAMES_PER_GROUP = 4  # names counted per part, in units of the group limit
 
 
@@ -39,7 +40,8 @@ class Tally:
             self._histograms[name] += np.bincount(column[column >= 0], minlength=STEPS)
         judged = p.scored.plausibility[p.scored.plausibility >= 0]
         self._plausibility += np.bincount(judged, minlength=STEPS)
-        accepted = (p.weighed.reasons == 0).tolist()
+        # what is known is traffic all the same: shares are of what is said, not of what is new
+        accepted = np.isin(p.weighed.reasons, TRAFFIC).tolist()
         self._names.update(n for n, ok in zip(names, accepted, strict=True) if ok)
         bound = NAMES_PER_GROUP * self._rules.policy.groups.limit
         if len(self._names) > 2 * bound:

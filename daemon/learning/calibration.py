@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
+from daemon.learning.emitted import Run
 from daemon.monitors import noise
 from daemon.policy import Learning, Quarantine
 from scoring.types import GRID
@@ -28,7 +29,7 @@ class Counts(Struct, frozen=True):
     records: int = 0
     late: int = 0
     reasons: dict[str, int] = field(default_factory=dict)  # of refusals, and "accepted"
-    groups: dict[str, int] = field(default_factory=dict)  # of accepted records, by plain name
+    groups: dict[str, int] = field(default_factory=dict)  # accepted or emitted already, by name
     histograms: dict[str, Histogram] = field(default_factory=dict)  # score name -> histogram
     plausibility: Histogram = field(default_factory=dict)  # of labels that could be judged
 
@@ -61,6 +62,7 @@ class Calibration(Struct, frozen=True):
     traffic: Traffic = Traffic()
     halves: tuple[Half, ...] = ()
     version: int = 1
+    emitted: tuple[Run, ...] | UnsetType = UNSET  # of epoch `window` alone
 
     def half(self, checkpoint: str) -> Half | None:
         return next((half for half in self.halves if half.checkpoint == checkpoint), None)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
+from daemon import tables
+from daemon.learning import supplied as supplies
 from daemon.learning.calibration import Half
+from daemon.learning.supplied import Supplied
 from daemon.policy import Policy
 
 PREFIX = "editions/"
@@ -26,6 +29,25 @@ class Edition(Struct, frozen=True):
     half: Half | None
     first_window: int  # edition 0 is valid from the genesis, whatever stands here
     version: int = 1
+    supplied: Supplied | UnsetType = UNSET  # for scores that need more than the checkpoint
+
+    @property
+    def supplies(self) -> Supplied:
+        """What it brings for its scores; nothing, where nothing was asked for."""
+        return supplies.NOTHING if isinstance(self.supplied, UnsetType) else self.supplied
+
+    @property
+    def half_name(self) -> str:
+        """Whose half it folds: scores of one checkpoint that are made of other supplies (another
+        temperature, say) are not the same scores."""
+        return half_name(self.checkpoint, self.supplied)
+
+
+def half_name(checkpoint: str, supplied: Supplied | UnsetType) -> str:
+    """The name of the half of a checkpoint with these supplies."""
+    if isinstance(supplied, UnsetType):
+        return checkpoint
+    return f"{checkpoint}+{tables.digest(supplied)[:16]}"
 
 
 def name(number: int) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from daemon import policy as policies
 from scoring import kinds
+from scoring.supplies import OF_CLASSES
 from scoring.types import Policy, Score, Scored
 
 
@@ -26,12 +27,12 @@ class Grading:
 
     @property
     def recallable(self) -> tuple[Score, ...]:
-        """Scores that a label changes, and for which stored probabilities suffice.
+        """Scores that a label changes, where stored probabilities and pinned tables suffice.
 
         The others stay as they were scored: recalled from 16 probabilities they would differ by
         a step, and with them the rank of a text whose label came in time from one whose came late.
         """
-        return tuple(score for score in self.scores if score.needs == {"label"})
+        return tuple(s for s in self.scores if {"label"} <= s.needs <= {"label", *OF_CLASSES})
 
     @staticmethod
     def regraded(scored: Scored, columns: dict[str, list[int]]) -> Scored:

@@ -12,6 +12,7 @@ import numpy as np
 
 from buffers import draw, exact
 from buffers.base import TARGET_SUM, Quotas
+from daemon.learning import emitted
 from daemon.learning.calibration import (
     SCALE,
     Calibration,
@@ -21,12 +22,14 @@ from daemon.learning.calibration import (
     suspect_below,
 )
 from daemon.learning.edition import Edition
+from daemon.learning.emitted import Known
 from daemon.learning.spreads import spread
 from daemon.policy import Groups, Policy
 from scoring.types import Asks, Terms
 
 OTHER = "(other)"  # names that have no group of their own
 ALL = "(all)"  # the one group of a cold window
+CONSTANT = 0  # the epoch of all windows whose draws are those of any other
 NO_HALF, NO_NOISE_RATE, NO_PLAUSIBILITY = "no_half", "no_noise_rate", "no_plausibility"
 COLD: Mapping[str, str] = {  # why a window is cold, for people
     NO_HALF: "the checkpoint has no calibration half yet: publish it with a sample",
@@ -49,6 +52,12 @@ class Rules:
     cold: str  # a key of COLD: nothing is weighed or balanced here; "" when warm
     groups: tuple[str, ...]
     quotas: Quotas
+    known: Known = emitted.NOTHING  # what the lanes refuse as emitted already
+
+    @property
+    def epoch(self) -> int:
+        """Of the window's draws (law 2): its own where what is known is refused."""
+        return CONSTANT if self.policy.epoch == "constant" else self.window
 
     @property
     def policy(self) -> Policy:
@@ -116,11 +125,12 @@ def make(
     *,
     reads: Sequence[str] = (),
     asks: Asks = NOTHING,
+    already: Known = emitted.NOTHING,
 ) -> Rules:
     """Resolve a pin. `reads` and `asks`: the scores that the edition's policy weighs, and what
-    it wants to know of them."""
+    it wants to know of them. `already`: the content of the runs that the calibration names."""
     policy = edition.policy
-    half = calibration.half(edition.checkpoint) or edition.half
+    half = calibration.half(edition.half_name) or edition.half
     cold = _cold_reason(half, calibration, policy)
     spreads = tuple(
         spread(_histogram(name, half, edition.half), policy.learning, asks) for name in reads
@@ -147,4 +157,4 @@ def make(
     seen = calibration.traffic.groups
     classes = tuple(seen.get(name, 0) + SCALE for name in edition.classes)
     terms = Terms(spreads, suspect, bool(cold), classes)
-    return Rules(window, edition, calibration.window, key, terms, cold, names, quotas)
+    return Rules(window, edition, calibration.window, key, terms, cold, names, quotas, already)

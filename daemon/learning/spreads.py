@@ -19,7 +19,8 @@ def spread(histogram: Mapping[int, int], learning: Learning, asks: Asks) -> Spre
     high = min(max(low + 1, quantile(histogram, learning.high_quantile)), 8 * GRID)
     rows, deviation = _moments(histogram)
     cut = low if asks.share is None else quantile(histogram, asks.share)
-    return Spread(low, high, rows, deviation, cut, _strata(histogram, low, high, asks.strata))
+    strata = _strata(histogram, low, high, asks.strata)
+    return Spread(low, high, rows, deviation, cut, strata, _ladder(histogram, asks.rungs))
 
 
 def _moments(histogram: Mapping[int, int]) -> tuple[int, int]:
@@ -42,3 +43,13 @@ def _strata(histogram: Mapping[int, int], low: int, high: int, count: int) -> tu
         for place, mass in zip(places, histogram.values(), strict=True):
             masses[place] += mass
     return tuple(masses)
+
+
+def _ladder(histogram: Mapping[int, int], rungs: int) -> tuple[int, ...]:
+    """For each of 1/rungs, 2/rungs ... the smallest step with at least this share at or below."""
+    total, seen, found = sum(histogram.values()), 0, list[int]()
+    for step in sorted(histogram):
+        seen += histogram[step]
+        while len(found) + 1 < rungs and seen * rungs >= (len(found) + 1) * total:
+            found.append(step)
+    return tuple(found)

@@ -67,10 +67,11 @@ PROCESS = (
            "When the source last answered, with or without records.", "it never has"),
     Series("sluice_lag_records", "gauge",
            "Records of a lane that are in the log and not absorbed.",
-           "this process does not own the lane, or its end is not known", (LANE,)),
+           "this process does not own the lane, or its end is not known: brokers are away, or a "
+           "transaction is open", (LANE,)),
     Series("sluice_lag_seconds", "gauge",
            "Age of the newest record absorbed of a lane; 0 at the end of the lane.",
-           "as sluice_lag_records", (LANE,)),
+           "this process does not own the lane", (LANE,)),
     Series("sluice_lane_moves_total", "counter", "Lanes that came to or went from this process.",
            labels=(Label("move", ("gained", "lost")),)),
     Series("sluice_retries_total", "counter",
@@ -106,7 +107,11 @@ PARTS = (
 SHARDS = (
     Series("sluice_shards_total", "counter",
            "Shards that this process made; one made by two at once counts in both."),
-    Series("sluice_announcements_total", "counter", "Shards whose announcement was acknowledged."),
+    Series("sluice_announcements_total", "counter",
+           "Shards, and later versions of them, whose announcement was acknowledged."),
+    Series("sluice_erased_rows_total", "counter",
+           "Rows that later versions of shards lack because somebody asked for it; those asked for "
+           "in time are in no version, and not counted here."),
     Series("sluice_last_shard_timestamp_seconds", "gauge",
            "When this process last made a shard, or saw that another one had.",
            "none since the process started"),

@@ -24,7 +24,7 @@ from daemon.shards.shard import ShardManifest
 class Lag(NamedTuple):
     """How far a lane is behind its end."""
 
-    records: int  # end offset - position absorbed
+    records: int | None  # end offset - position absorbed; None where the end is not known
     seconds: float  # now - append time of the newest record absorbed; 0 without records to come
 
 
@@ -68,7 +68,8 @@ class Metrics:
         seconds: dict[Labels, float] = {}
         for place, lane in enumerate(sorted(lags)):
             key = (str(lane) if place < LANES else OTHER,)
-            records[key] = records.get(key, 0) + lags[lane].records
+            if (known := lags[lane].records) is not None:
+                records[key] = records.get(key, 0) + known
             seconds[key] = max(seconds.get(key, 0), lags[lane].seconds)
         with self._values as now:
             now.put("sluice_lag_records", records)
@@ -125,6 +126,10 @@ class Metrics:
         """Shards of earlier processes, ascending: see daemon.metrics.past."""
         for manifest in manifests:
             self._show(manifest, None)
+
+    def erased(self, rows: int) -> None:
+        """Later versions of shards lack so many rows."""
+        self._add("sluice_erased_rows_total", rows)
 
     def announced(self) -> None:
         """The announcement of a shard was acknowledged."""

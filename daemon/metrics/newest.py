@@ -120,7 +120,7 @@ def _groups(
 
 def _noise(values: Values, m: ShardManifest) -> None:
     suspects = m.counts.get(Reason.SUSPECT, 0)
-    usable = suspects + m.counts.get(Reason.ACCEPTED, 0)
+    usable = suspects + m.counts.get(Reason.ACCEPTED, 0) + m.counts.get(Reason.ALREADY_EMITTED, 0)
     judged = usable if m.suspect_below is not None and usable else None
     share = suspects / judged if judged else None
     values.put("sluice_label_noise_suspected_ratio", share)

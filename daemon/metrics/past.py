@@ -22,11 +22,8 @@ def recalled(registry: Registry) -> Iterator[ShardManifest]:
     edition = registry.editions.get(newest.edition)
     first = edition.first_window if edition is not None and edition.number else 0
     warm, most = 0, reference_windows(genesis)
-    for name in registry.store.list(shard.PREFIX, shard.prefix(first)):
-        window = int(name.split("/")[1])
-        if not name.endswith("/manifest.json") or window >= newest.window:
-            continue
-        if warm == most:
+    for window in shard.windows(registry.store.list(shard.PREFIX, shard.prefix(first))):
+        if window >= newest.window or warm == most:
             break
         manifest = registry.manifest(window)
         if manifest.edition == newest.edition:

@@ -27,7 +27,7 @@ def topics_of(infos: Iterable[LaneInfo], starts: Mapping[LaneId, int]) -> tuple[
             )
         some, count = next(iter(partitions.values())), max(partitions) + 1
         begins = tuple(starts.get(LaneId(name, number), 0) for number in range(count))
-        kind = cast(Literal["utterances", "labels"], some.kind)
+        kind = cast(Literal["utterances", "labels", "erasures"], some.kind)
         made.append(Topic(name, some.topic_id, kind, count, starts=begins if any(begins) else ()))
     return tuple(made)
 

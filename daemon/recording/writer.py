@@ -46,7 +46,7 @@ class Topic(Struct, frozen=True, forbid_unknown_fields=True):
 
     topic: _Name
     topic_id: str
-    kind: Literal["utterances", "labels"]
+    kind: Literal["utterances", "labels", "erasures"]
     partitions: Annotated[int, Meta(ge=1, le=99_999)]
     complete: bool = True
     starts: tuple[_NotNegative, ...] = ()

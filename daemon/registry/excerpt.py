@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UnsetType
 
 from daemon.decode.decoder import AnswerDecoder
 from daemon.lanes import part as parts
 from daemon.lanes import pin as pins
 from daemon.lanes.pin import FIRST, Pin
 from daemon.ports import Closing, LaneId, Missing, Store
+from daemon.registry import versions
 from daemon.registry.bundle import TAUGHT
 from daemon.registry.registry import Registry
 from daemon.shards import shard as shards
@@ -47,11 +49,7 @@ def excerpt(registry: Registry, first: int | None, last: int | None) -> Excerpt:
     begin = genesis.first_window if first is None else max(first, genesis.first_window)
     newest = max((covered.through for covered in progress.newest.values()), default=begin)
     end = newest if last is None else min(last, newest)
-    made = [
-        int(name.split("/")[1])
-        for name in registry.store.list(shards.PREFIX)
-        if name.endswith("/manifest.json")
-    ]
+    made = list(shards.windows(registry.store.list(shards.PREFIX)))
     before = max((window for window in made if window < begin), default=FIRST)
     first_label = max(genesis.first_window, min(before + 1, begin - genesis.lag))
     closings = {}
@@ -64,9 +62,21 @@ def excerpt(registry: Registry, first: int | None, last: int | None) -> Excerpt:
     taught = [
         name
         for window in sorted(needed.intersection(earlier))
-        for name in (registry.manifest(window).rows_object, shards.manifest_name(window))
+        for name in _taught(registry, window)
     ]
-    return Excerpt(begin, end, closings, tuple(taught))
+    return Excerpt(begin, end, closings, tuple(dict.fromkeys(taught)))
+
+
+def _taught(registry: Registry, window: int) -> tuple[str, ...]:
+    """What an earlier shard taught: its rows, what was emitted up to it, and its manifest.
+
+    Of a shard with later versions all of them: the newest has the rows that are left.
+    """
+    runs, names = registry.manifest(window).calibration.emitted, []
+    for number in versions.numbers(registry.store, window):
+        manifest = versions.manifest(registry.store, window, number)
+        names += [manifest.rows_object, shards.manifest_name(window, number)]
+    return (*(() if isinstance(runs, UnsetType) else (run.name for run in runs)), *names)
 
 
 def _cuts(store: Store, lane: LaneId, since: int, until: int) -> Iterator[Closing]:
@@ -95,7 +105,8 @@ def _calibrations(registry: Registry, first: int, last: int) -> set[int]:
 def _answered(registry: Registry, closings: dict[LaneId, tuple[Closing, ...]]) -> set[int]:
     """Windows of shards that audit answers speak of."""
     assert registry.progress is not None
-    lanes = [lane for lane in closings if lane in registry.progress.label_lanes]
+    late, erasures = registry.progress.label_lanes, registry.progress.erasure_topics
+    lanes = [lane for lane in closings if lane in late and lane.topic not in erasures]
     registry.read_editions()
     mappings = {}
     for edition in registry.editions.values():

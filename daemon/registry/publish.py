@@ -5,34 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
+from msgspec import UnsetType
 
-from daemon import tables
-from daemon.decode.normalise import normaliser
 from daemon.learning import grading
-from daemon.learning.calibration import Counts, Half, publish_half
+from daemon.learning.calibration import Half
 from daemon.learning.edition import Edition
+from daemon.learning.supplied import NOTHING, Supplied
 from daemon.policy import Policy
 from daemon.ports import Missing, Retry
+from daemon.registry import versions
+from daemon.registry.halves import (
+    SAMPLE_ROWS,
+    Sample,
+    half_of,
+    reading,
+    scorer_of,
+    supplied_of,
+)
 from daemon.registry.registry import Registry
+from daemon.running import supplying
+from daemon.running.models import Models
+from daemon.shards import shard
 from scoring import checkpoints, gates, kinds
 from scoring.gates import Verdict
 from scoring.manifest import Checkpoint
+from scoring.models.base import ENGINES
 from scoring.models.selftest import PROBES
-from scoring.scorer import Scorer
 from scoring.types import Model
 
-SAMPLE_ROWS = 2_000  # reference rows scored for a half
+__all__ = ["NONE", "Others", "Published", "Refused", "Sample", "publish", "recent_sample"]
+
 GOLDEN_ROWS = 256  # of them, run through the gates
 RECENT_SHARDS = 8  # whose audit rows are the reference sample when none is given
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Reference rows: texts as the model reads them, and labels where known."""
-
-    texts: list[str]
-    labels: list[str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +53,35 @@ class Published:
     edition: Edition
     verdict: Verdict
     sample_rows: int
+    needs: frozenset[str]  # of the policy's scores
+
+    @property
+    def passes(self) -> int:
+        """Forward passes that each text will cost."""
+        return 1 + sum(map(len, supplying.others(self.edition.supplies, self.needs)))
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """Checkpoints in the store that an edition shall name: digests, of the history oldest first.
+
+    Without a history, and with `policy.history`, those of the editions before.
+    """
+
+    history: tuple[str, ...] = ()
+    reference: str = ""
+
+
+NONE = Others()
 
 
 def recent_sample(registry: Registry) -> Sample:
     """Audit rows of the newest shards: traffic as it is, and out of the checkpoint's sample."""
     sample = Sample([], [])
-    names = [n for n in registry.store.list("shards/") if n.endswith("/manifest.json")]
-    for name in names[-RECENT_SHARDS:]:
+    windows = list(shard.windows(registry.store.list(shard.PREFIX)))
+    for window in windows[-RECENT_SHARDS:]:
         try:
-            manifest = registry.manifest(int(name.split("/")[1]))
-            columns, _ = tables.decode(registry.store.get(manifest.rows_object))
+            _, columns = versions.newest_rows(registry, window)
         except Missing:
             continue
         for text, label, arms in zip(
@@ -68,29 +91,6 @@ def recent_sample(registry: Registry) -> Sample:
                 sample.texts.append(text)
                 sample.labels.append(label)
     return sample
-
-
-def half_of(model: Model, checkpoint: str, policy: Policy, sample: Sample) -> Half | None:
-    """Histograms of the sample's scores under this checkpoint; None without a sample."""
-    if not sample.texts:
-        return None
-    scores = grading.build(policy).scores
-    normalise = normaliser(policy.normaliser, policy.unicode)
-    texts = sample.texts[:SAMPLE_ROWS]
-    if policy.identity == "text":
-        texts = [normalise(text) for text in texts]
-    scored = Scorer(model, scores).score(texts, sample.labels[:SAMPLE_ROWS])
-
-    def histogram(column: np.ndarray) -> dict[int, int]:
-        steps, counts = np.unique(column[column >= 0], return_counts=True)
-        return dict(zip(steps.tolist(), counts.tolist(), strict=True))
-
-    counts = Counts(
-        records=len(texts),
-        histograms={name: histogram(column) for name, column in scored.scores.items()},
-        plausibility=histogram(scored.plausibility),
-    )
-    return publish_half(checkpoint, counts)
 
 
 def publish(
@@ -103,13 +103,18 @@ def publish(
     sample: Sample,
     allow_missing_labels: bool = False,
     threads: int = 1,
+    others: Others = NONE,
 ) -> Published | Refused:
-    """Run the gates; if they pass, write checkpoint and edition. Raises Retry, BadCheckpoint."""
+    """Run the gates; if they pass, write checkpoint and edition.
+
+    Raises Retry, BadCheckpoint, and Fatal for a score that nobody feeds; then nothing is written.
+    """
     registry.read_editions()
     previous = registry.editions.get(max(registry.editions, default=-1))
     files = checkpoints.as_files(checkpoint, blobs)
     build = kinds.module("scoring.models", policy.engine.kind).build
     model: Model = build(files, threads)
+    loaded = Models(registry.store, threads=threads)
     try:
         golden: Sequence[str] = sample.texts[:GOLDEN_ROWS]
         labels: Sequence[str | None] | None = sample.labels[:GOLDEN_ROWS]
@@ -118,15 +123,57 @@ def publish(
         verdict = _judge(model, golden, labels, previous, allow_missing_labels)
         if not verdict.passed:
             return Refused(verdict)
-        digest = checkpoints.put(registry.store, checkpoint, blobs)
-        half = half_of(model, digest, policy, sample)
+        digest, loads = model.fingerprint, (model, loaded)
+        named = _named(registry, digest, policy, others)
+        half, supplied, needs = _learnt(loads, policy, named, sample)
+        checkpoints.put(registry.store, checkpoint, blobs)
     finally:
         model.close()
+        loaded.close()
     number = max(registry.editions, default=-1) + 1
-    edition = Edition(number, digest, model.classes, policy, half, first_window)
+    edition = Edition(
+        number, digest, model.classes, policy, half, first_window, supplied=supplied
+    )
     if registry.publish(edition) != edition:
         raise Retry(f"edition {number} was published by somebody else at the same moment")
-    return Published(edition, verdict, min(len(sample.texts), SAMPLE_ROWS))
+    return Published(edition, verdict, min(len(sample.texts), SAMPLE_ROWS), needs)
+
+
+def _learnt(
+    loads: tuple[Model, Models], policy: Policy, named: Supplied, sample: Sample
+) -> tuple[Half | None, Supplied | UnsetType, frozenset[str]]:
+    """The half of a checkpoint that is not in the store yet, its supplies, and what they feed."""
+    model, loaded = loads
+    digest = model.fingerprint
+    scores, rows = grading.build(policy).scores, reading(sample, policy)
+    needs = supplying.needs_of(scores)
+
+    def load(name: str) -> Model:
+        return model if name == digest else loaded.get(name, policy.engine.kind)
+
+    supplied = supplied_of(model, policy, named, rows, needs, load)
+    known = NOTHING if isinstance(supplied, UnsetType) else supplied
+    whole = supplying.model(digest, known, needs, load)
+    scorer = scorer_of(whole, known, policy, scores, rows)
+    return half_of(scorer, digest, supplied, rows), supplied, needs
+
+
+def _named(registry: Registry, digest: str, policy: Policy, others: Others) -> Supplied:
+    """The checkpoints that the edition names beside its own."""
+    history = others.history
+    if not history and not isinstance(policy.history, UnsetType):
+        newest = _before(registry, digest, policy)[: policy.history - 1]
+        history = tuple(reversed(newest))
+    return Supplied(history=history, reference=others.reference)
+
+
+def _before(registry: Registry, digest: str, policy: Policy) -> list[str]:
+    """Checkpoints of the editions so far that the engine reads, each once, newest first."""
+    numbers = sorted(registry.editions, reverse=True)
+    found = dict.fromkeys(registry.editions[number].checkpoint for number in numbers)
+    found.pop(digest, None)
+    forms = ((d, checkpoints.read_checkpoint(registry.store, d).format) for d in found)
+    return [d for d, form in forms if ENGINES[form] == policy.engine.kind]
 
 
 def _judge(

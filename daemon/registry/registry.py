@@ -80,11 +80,10 @@ class Registry:
         """See what others published, pinned, closed and assembled. True if anything was new."""
         assert self.progress is not None and self.genesis is not None
         new = self.read_editions()
-        for name in self.store.list(shards.PREFIX, self._last_shard):
-            # rows sort after the manifest but are created before it: only a manifest counts
-            if name.endswith("/manifest.json"):
-                self.progress.shard(int(name.split("/")[1]))
-                self._last_shard, new = name, True
+        # rows sort after the manifest but are created before it: only a manifest counts
+        for window in shards.windows(self.store.list(shards.PREFIX, self._last_shard)):
+            self.progress.shard(window)
+            self._last_shard, new = shards.manifest_name(window), True
         for name in self._unsettled(pins.PREFIX, self._last_pin):
             pin = self._read(name, Pin)
             assert pin is not None

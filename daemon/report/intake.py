@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec import UnsetType
+
 from daemon.report import figures, svg
 from daemon.report.figures import count, several
 from daemon.report.frame import details, figure, section, table
@@ -35,6 +37,7 @@ REFUSED: Mapping[str, str] = {  # reasons in plain words
     Reason.NO_LABEL: "the policy weighs labelled rows only",
     Reason.SUSPECT: "the label is suspect: set aside for review",
     Reason.OUTSIDE_BAND: "the score lies outside the band that the policy keeps",
+    Reason.ALREADY_EMITTED: "an earlier shard holds it already (policy.epoch: window)",
 }
 ARMS: Mapping[str, str] = {
     "selected": "the shard proper: most valuable, balanced over groups",
@@ -58,6 +61,7 @@ def draw(m: ShardManifest) -> Safe:
         "intake", "What came in, what was kept", lead,
         figure("From stream to shard", _flow(m)),
         el("div", _arms(m), _reasons(m), class_="columns"),
+        _novelty(m),
         _labels(m),
     )  # fmt: skip
 
@@ -123,6 +127,23 @@ def _reasons(m: ShardManifest) -> Safe:
         for name, n in found.items()
     ]
     return table("Refusals by reason", ("Refused", "Why", "Records"), rows, numbers=(2,))
+
+
+def _novelty(m: ShardManifest) -> Safe:
+    """What was emitted before: nothing where every window draws alike."""
+    said = m.novelty
+    if isinstance(said, UnsetType):
+        return Safe("")
+    return el(
+        "p",
+        fact("known", said.known, count(said.known)),
+        f" {several(said.known, 'text')} of earlier shards known. Of the candidates that lanes "
+        "had kept, ",
+        fact("repeats", said.repeats, count(said.repeats)),
+        " were among them, of shards too young for the lanes to know. New in this shard: ",
+        fact("emitted", said.emitted, count(said.emitted)), ".",
+        class_="quiet",
+    )  # fmt: skip
 
 
 def _labels(m: ShardManifest) -> Safe:

@@ -52,7 +52,9 @@ def _strip(m: ShardManifest) -> Safe:
 
 def _plausibility(m: ShardManifest) -> Safe:
     """How plausible the given labels are to the checkpoint, and where suspicion begins."""
-    half = m.calibration.half(m.checkpoint)
+    # the newest first: that of a checkpoint with supplies has a longer name
+    halves = (h for h in m.calibration.halves if h.checkpoint.startswith(m.checkpoint))
+    half = next(halves, None)
     sizes = [0] * BINS
     for step, n in half.plausibility.items() if half else ():
         sizes[min(step * BINS // GRID, BINS - 1)] += n

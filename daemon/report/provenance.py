@@ -9,7 +9,8 @@ from daemon.report.figures import count, several
 from daemon.report.frame import code, details, pairs, section, table
 from daemon.report.markup import Safe, el, fact, join, said
 from daemon.shards import shard
-from daemon.shards.shard import PartRef, ShardManifest
+from daemon.shards.partref import PartRef
+from daemon.shards.shard import ShardManifest
 
 
 def draw(m: ShardManifest) -> Safe:
@@ -62,7 +63,19 @@ def _long(m: ShardManifest) -> list[tuple[str, Safe]]:
         ("Checkpoint", code(m.checkpoint)),
         ("Policy digest", code(m.policy)),
         ("Rows", _exact("rows_object", m.rows_object)),
-        ("Manifest", code(shard.manifest_name(m.window))),
+        ("Manifest", code(shard.manifest_name(m.window, m.revision.number))),
+        *_erased(m),
+    ]
+
+
+def _erased(m: ShardManifest) -> list[tuple[str, Safe]]:
+    """What erasures took, where anybody asked."""
+    r = m.revision
+    if not r.records:
+        return []
+    return [
+        ("Version", Safe(str(r.number))),
+        ("Rows erased", Safe(f"{count(r.removed)}, {count(r.records)} records of erasure lanes")),
     ]
 
 

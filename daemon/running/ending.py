@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from daemon.lanes.lane import Lane, PutPart
 from daemon.lanes.window import window_of
 from daemon.ports import LaneId, Source
@@ -22,7 +24,7 @@ class Ending:
         """Parts of the first idle lane that may close something now."""
         progress = self._registry.progress
         assert progress is not None
-        utterances_end = self._ended("utterances")
+        utterances_end = self._ended({"utterances"})
         last = self._last_window()
         for lane in self._lanes.values():
             if self._intake.head(lane.lane) is not None:
@@ -67,14 +69,14 @@ class Ending:
             and self._source.end(lane.lane) == lane.position
         )
 
-    def _ended(self, kind: str) -> bool:
-        return all(self._ended_lane(lane) for lane in self._lanes.values() if lane.kind == kind)
+    def _ended(self, kinds: Container[str]) -> bool:
+        return all(self._ended_lane(lane) for lane in self._lanes.values() if lane.kind in kinds)
 
     def complete(self) -> bool:
         """Every lane has ended and is covered, and no shard is missing."""
         progress = self._registry.progress
         assert progress is not None
-        if not self._lanes or not (self._ended("utterances") and self._ended("labels")):
+        if not self._lanes or not self._ended({"utterances", "labels", "erasures"}):
             return False
         last = self._last_window()
         for lane in self._lanes.values():

@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from buffers import draw
 from daemon.decode.decoder import Decoder
+from daemon.decode.erasure import ErasureDecoder
 from daemon.decode.normalise import normaliser
+from daemon.decode.utterance import Utterance
 from daemon.lanes.candidate import Prepared
 from daemon.lanes.window import Segment
 from daemon.learning import grading
 from daemon.learning import rules as rulebook
 from daemon.learning.calibration import Calibration
 from daemon.learning.edition import Edition
+from daemon.learning.emitted import Known
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.policy import SEMANTICS
-from daemon.ports import EXIT_DEPENDENCY, EXIT_STATE, Batch, CannotRun, Fatal, Store
-from scoring import checkpoints, kinds
-from scoring.manifest import BadCheckpoint
-from scoring.models import selftest
+from daemon.ports import EXIT_DEPENDENCY, Batch, CannotRun, Store
+from daemon.registry.emitted import Emissions
+from daemon.running import supplying
+from daemon.running.models import Models
 from scoring.models.base import BadModel
 from scoring.scorer import Scorer
+from scoring.supplies import Tags, shares
 from scoring.types import Model
-
-MODELS = 4  # checkpoints in memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +41,12 @@ class Engine:
     scorer: Scorer
     grading: Grading
     model: Model
+    needs: frozenset[str]  # of its scores
+
+    @property
+    def passes(self) -> int:
+        """Forward passes that each text costs."""
+        return 1 + sum(map(len, supplying.others(self.edition.supplies, self.needs)))
 
     def prepare(self, rules: Rules, batch: Batch, segment: Segment) -> Prepared:
         """Decode, score and weigh one segment; runs beside the core, touches no lane."""
@@ -46,7 +55,12 @@ class Engine:
         utterances = decoded.utterances
         by_text = self.edition.policy.identity == "text"
         texts = [u.key_text if by_text else u.text for u in utterances]
-        scored = self.scorer.score(texts, [u.label for u in utterances])
+        scored = self.scorer.score(
+            texts,
+            [u.label for u in utterances],
+            tags=_tags(texts, utterances) if "slot_labels" in self.needs else None,
+            prior=shares(rules.terms.classes) if "prior" in self.needs else None,
+        )
         weighed = self.grading.policy.weigh(scored, rules.terms)
         ids = draw.identity(rules.key, "id", [u.id for u in utterances])
         keys = ids
@@ -71,35 +85,19 @@ class Engines:
     """Loads what editions name. Old checkpoints load again in catch-up."""
 
     def __init__(self, store: Store, key: bytes, *, threads: int) -> None:
-        self._store, self._key, self._threads = store, key, threads
+        self.key = key
         self._engines: dict[int, Engine] = {}
-        self._models: dict[str, Model] = {}
+        self._models = Models(store, threads=threads)
+        self._emissions = Emissions(store)
 
-    def model(self, checkpoint: str, kind: str) -> Model:
-        """A checkpoint, loaded and self-tested. Raises Fatal where this CPU cannot hold the law."""
-        if checkpoint not in self._models:
-            try:
-                files = checkpoints.load(self._store, checkpoint)
-                model: Model = kinds.module("scoring.models", kind).build(files, self._threads)
-                selftest.self_test(model)
-            except BadCheckpoint as error:
-                raise Fatal(f"checkpoint {checkpoint[:12]}: {error}", code=EXIT_STATE) from error
-            except BadModel as error:  # also where this CPU cannot hold the law (NotInvariant)
-                message = f"checkpoint {checkpoint[:12]}: {error}"
-                raise CannotRun(message, code=EXIT_DEPENDENCY) from error
-            self._models[checkpoint] = model
-            while len(self._models) > MODELS:
-                self._evict(next(iter(self._models)))
-        return self._models[checkpoint]
-
-    def _evict(self, checkpoint: str) -> None:
-        """The oldest goes, with the engines that use it; it loads again if it is needed again."""
-        self._models.pop(checkpoint).close()
-        for number in [n for n, e in self._engines.items() if e.edition.checkpoint == checkpoint]:
-            del self._engines[number]
+    @cached_property
+    def erasures(self) -> ErasureDecoder:
+        """Of erasure lanes: it belongs to no edition."""
+        return ErasureDecoder(self.key)
 
     def of(self, edition: Edition) -> Engine:
         """The engine of an edition. Raises Fatal with a remedy where it cannot run here."""
+        named = {edition.checkpoint, edition.supplies.reference, *edition.supplies.history}
         if edition.number not in self._engines:
             policy = edition.policy
             if policy.semantics != SEMANTICS:
@@ -110,28 +108,58 @@ class Engines:
                     hint="run an image that has it, or publish an edition for this one",
                 )
             self._engines[edition.number] = self._built(edition)
+            for gone in self._models.forget(named):
+                self._drop(gone)
+        self._models.touch(named)
         return self._engines[edition.number]
+
+    def _drop(self, checkpoint: str) -> None:
+        """Engines that use it go with it; they are built again if they are needed again."""
+        for number, engine in list(self._engines.items()):
+            e = engine.edition
+            if checkpoint in (e.checkpoint, e.supplies.reference, *e.supplies.history):
+                del self._engines[number]
 
     def _built(self, edition: Edition) -> Engine:
         policy = edition.policy
         try:
             normalise = normaliser(policy.normaliser, policy.unicode)
             graded = grading.build(policy)
-            model = self.model(edition.checkpoint, policy.engine.kind)
-            scorer = Scorer(model, graded.scores)
-        except (ValueError, ImportError) as error:  # a kind, table or library of another image
+            needs = supplying.needs_of(graded.scores)
+            supplied, kind = edition.supplies, policy.engine.kind
+            model = supplying.model(
+                edition.checkpoint, supplied, needs, lambda name: self._models.get(name, kind)
+            )
+            tables = supplying.supplies(supplied, policy, len(model.classes))
+            scorer = Scorer(model, graded.scores, tables)
+        except (ValueError, ImportError, BadModel) as error:
+            # a kind, table or library of another image; a score that nobody feeds
             message = f"edition {edition.number}: {error}"
             hint = "run the image that published it, or publish an edition for this one"
             raise CannotRun(message, code=EXIT_DEPENDENCY, hint=hint) from error
-        decoder = Decoder(policy.record, policy.limits, self._key, normalise, policy.weak)
-        return Engine(edition, decoder, scorer, graded, model)
+        decoder = Decoder(policy.record, policy.limits, self.key, normalise, policy.weak)
+        return Engine(edition, decoder, scorer, graded, model, needs)
 
     def rules(self, window: int, edition: Edition, calibration: Calibration) -> Rules:
         """Resolve a pin."""
         select = self.of(edition).grading.policy
         reads, asks = select.reads, select.asks
-        return rulebook.make(window, edition, calibration, self._key, reads=reads, asks=asks)
+        already = self.known(window, edition, calibration)
+        return rulebook.make(
+            window, edition, calibration, self.key, reads=reads, asks=asks, already=already
+        )
+
+    def known(self, window: int, edition: Edition, calibration: Calibration) -> Known:
+        """What a window of this edition refuses as emitted already, up to a calibration."""
+        return self._emissions.known(calibration, edition.policy, window)
 
     def close(self) -> None:
-        for model in self._models.values():
-            model.close()
+        self._models.close()
+
+
+def _tags(texts: list[str], utterances: list[Utterance]) -> list[Tags | None]:
+    """Of the texts as the model reads them: none where normalising joined or cut words."""
+    return [
+        u.tags if u.tags is not None and len(u.tags) == len(text.split()) else None
+        for text, u in zip(texts, utterances, strict=True)
+    ]

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import msgspec
+import numpy as np
+
 from daemon import messages, tables
+from daemon.lanes.part import Part
+from daemon.lanes.pin import NOBODY
 from daemon.messages import Refuser
 from daemon.ports import Missing, Outlet
+from daemon.registry import versions
 from daemon.registry.registry import Registry
+from daemon.running import erasing
+from daemon.running.erasing import Receipt
 from daemon.running.facts import Listener
 from daemon.running.pipeline import Ahead, Timed
 from daemon.shards import shard
+from daemon.shards.shard import ShardManifest
+from scoring.types import Reason, Refusal
 
 ANNOUNCED = "announced/"  # one object per shard whose announcement was acknowledged
+REVISED = "revised/"  # and per shard whose erasures made versions that were announced
 
 
 class Letters:
@@ -47,6 +58,24 @@ class Letters:
             self._outlet.send(letter)
             self._sent += 1
 
+    def asked(self, part: Part) -> None:
+        """Send those of an erasure lane: nothing was erased, and nobody else says so. Raises Retry.
+
+        Without what stood in them: it names a person.
+        """
+        rows = part.rows
+        refusals = [Refusal(at, Reason(why)) for at, why in enumerate(rows["reason"]) if why]
+        for letter in messages.dead_letters(
+            part.manifest.lane,
+            np.array(rows["position"], np.int64),
+            np.array(rows["time_ms"], np.int64),
+            [b"-"] * len(rows["position"]),
+            refusals,
+            Refuser(NOBODY, "", "", self._version),  # no edition decides here
+        ):
+            self._outlet.send(letter)
+            self._sent += 1
+
     def flush(self) -> None:
         """All that was sent is acknowledged. Raises Retry: then it is read again."""
         if not self._sent:
@@ -68,8 +97,10 @@ class Announcer:
         self._base = base
         store = registry.store
         marks = [window_of(name) for name in store.list(ANNOUNCED)]
-        shown = [window_of(name) for name in store.list(shard.PREFIX)]
+        shown = list(shard.windows(store.list(shard.PREFIX)))
         self._after = max(marks or shown, default=0)  # all up to here is acknowledged, or old
+        revised = [window_of(name) for name in store.list(REVISED)]
+        self._revised = max(revised, default=min(marks, default=self._after))
         if not marks:  # or the first shard of all would be an old one after a crash
             store.create(f"{ANNOUNCED}{self._after:012d}", tables.canonical({"begins": True}))
 
@@ -77,22 +108,35 @@ class Announcer:
         """Announce what is new. Raises Retry: then it is due again."""
         progress = self._registry.progress
         assert progress is not None
-        if not progress.shards or progress.shards[-1] <= self._after:
-            return
-        for name in self._registry.store.list(shard.PREFIX, f"{shard.prefix(self._after)}~"):
-            if name.endswith("/manifest.json"):
-                self._announce(window_of(name))
+        if progress.shards and progress.shards[-1] > self._after:
+            after = f"{shard.prefix(self._after)}~"
+            for window in shard.windows(self._registry.store.list(shard.PREFIX, after)):
+                mark = f"{ANNOUNCED}{window:012d}"
+                if not self._known(mark):
+                    manifest = self._registry.manifest(window)
+                    self._announce(manifest)
+                    told = {"window": window, "rows_digest": manifest.rows_digest}
+                    self._registry.store.create(mark, tables.canonical(told))
+                self._after = window
+        if progress.erasure_topics:
+            self._due_versions()
 
-    def _announce(self, window: int) -> None:
-        mark = f"{ANNOUNCED}{window:012d}"
-        if not self._known(mark):
-            manifest = self._registry.manifest(window)
-            self._outlet.send(messages.announcement(manifest, self._base))
-            self._outlet.flush()
-            told = {"window": window, "rows_digest": manifest.rows_digest}
-            self._registry.store.create(mark, tables.canonical(told))
-            self._tell("announced", {"window": window})
-        self._after = window
+    def _due_versions(self) -> None:
+        """Of each receipt of erasures the versions that it names; one mark for all of them."""
+        store = self._registry.store
+        for name in store.list(erasing.PREFIX, erasing.receipt_name(self._revised)):
+            receipt = msgspec.json.decode(store.get(name), type=Receipt)
+            mark = f"{REVISED}{receipt.shard:012d}"
+            if receipt.versions and not self._known(mark):
+                for window, number, _ in receipt.versions:
+                    self._announce(versions.manifest(store, window, number))
+                store.create(mark, tables.canonical({"versions": len(receipt.versions)}))
+            self._revised = receipt.shard
+
+    def _announce(self, manifest: ShardManifest) -> None:
+        self._outlet.send(messages.announcement(manifest, self._base))
+        self._outlet.flush()
+        self._tell("announced", {"window": manifest.window})
 
     def _known(self, name: str) -> bool:
         try:

@@ -13,6 +13,7 @@ from daemon.ports import LaneId, Missing, Source
 from daemon.registry.registry import Registry
 from daemon.running import facts
 from daemon.running.engines import Engines
+from daemon.running.erasing import Eraser
 from daemon.running.intake import Intake
 from daemon.running.outgoing import Letters
 from daemon.running.pinning import Pinning
@@ -30,6 +31,7 @@ class Performer:
     engines: Engines
     pinning: Pinning
     settler: Settler
+    eraser: Eraser
     intake: Intake
     standing: Standing
     tell: facts.Listener
@@ -63,6 +65,8 @@ class Performer:
     def put(self, effect: PutPart) -> bool:
         """Make a part durable. Who comes second resumes at the lane's newest part."""
         if self.letters is not None:
+            if effect.part.manifest.kind == "erasures":
+                self.letters.asked(effect.part)
             self.letters.flush()
         self._tell_late()
         self._doubtful = effect.part.manifest  # until the store has answered
@@ -92,7 +96,7 @@ class Performer:
             self.tell("part", {**facts.of_part(manifest), "manifest": manifest})
 
     def settle(self) -> bool:
-        """Every shard that can be made now; True if any was."""
+        """Every shard that can be made now, and something of an erasure; True if anything was."""
         moved = False
         while (made := self.settler.settle()) is not None:
             self.standing.worked()
@@ -100,7 +104,7 @@ class Performer:
             told = {"manifest": made, "rules": rules[1] if rules else None}
             self.tell("shard", {**facts.of_shard(made), **told})
             self._newest, moved = made.window, True
-        return moved
+        return self.eraser.due() or moved
 
     def refresh(self) -> bool:
         """See what others did; True if anything was new. Their shards are told too."""

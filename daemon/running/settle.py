@@ -12,11 +12,15 @@ from daemon.lanes.ledger import Arrays
 from daemon.lanes.part import Part
 from daemon.lanes.pin import FIRST, Pin
 from daemon.learning.rules import Rules
-from daemon.ports import EXIT_BUG, Fatal, LaneId, Missing
+from daemon.ports import EXIT_BUG, Fatal, LaneId
+from daemon.registry import versions
 from daemon.registry.registry import Registry
+from daemon.registry.versions import AuditRows
 from daemon.running.engines import Engines
 from daemon.running.pinning import Pinning
 from daemon.shards import answers, assemble, late, shard
+from daemon.shards import erasures as erasing
+from daemon.shards.answers import Said
 from daemon.shards.assemble import Inputs
 from daemon.shards.late import Late
 from daemon.shards.shard import Shard, ShardManifest
@@ -29,16 +33,28 @@ class InputsReader:
 
     def __init__(self, registry: Registry, engines: Engines) -> None:
         self._registry, self._engines = registry, engines
-        self._audited: dict[int, dict[str, str | None]] = {}
+        self._audited: dict[int, AuditRows] = {}
 
     def read(
-        self, pin: Pin, rules: Rules, *, parts: Sequence[str], labels: Sequence[str], last: int
+        self,
+        pin: Pin,
+        rules: Rules,
+        *,
+        parts: Sequence[str],
+        labels: Sequence[str],
+        last: int,
+        erasures: Sequence[str] = (),
     ) -> Inputs:
-        """`last` is the window of the shard before (or FIRST): audit answers fold after it."""
-        label_parts = [(name, self._registry.part(name)) for name in labels]
+        """`last` is the window of the shard before (or FIRST): audit answers fold after it.
+
+        `labels`: of labels and of erasures; `erasures`: those that came later, if any.
+        """
+        late_parts = [(name, self._registry.part(name)) for name in labels]
+        later = [self._registry.part(name) for name in erasures]
+        asked = [part for _, part in late_parts if part.manifest.kind == "erasures"]
         decoder = AnswerDecoder(rules.policy.answer, rules.policy.limits)
         said = answers.read(
-            [part for _, part in label_parts],
+            [part for _, part in late_parts],
             decoder,
             rules.key,
             audits_after=last,
@@ -50,18 +66,20 @@ class InputsReader:
             rules=rules,
             grading=self._engines.of(rules.edition).grading,
             parts=own,
-            labels=label_parts,
+            labels=late_parts,
             said=said,
             late=late.match(said.labels, self._ledgers(own, rules.window))
             if said.labels
             else Late.none(),
             # of shards before this one: a later one is not there yet, but will be for `verify`
             audited={
-                w: self._audit_labels(w)
-                for w in sorted({w for w, _ in said.audits})
+                w: self._audit_rows(w).labels(names, rules.key)
+                for w, names in _asked_of(said).items()
                 if w < rules.window
             },
-            before=self._registry.calibration(last),
+            before=(before := self._registry.calibration(last)),
+            known=self._engines.known(rules.window, rules.edition, before),
+            erasures=erasing.read([*asked, *later]),
         )
 
     def _ledgers(self, placed: Sequence[tuple[str, Part]], window: int) -> Iterator[Arrays]:
@@ -71,24 +89,24 @@ class InputsReader:
                 data = self._registry.store.get(part.manifest.ledger)
                 yield ledger.read(data, late.LEDGER_COLUMNS)
 
-    def _audit_labels(self, window: int) -> dict[str, str | None]:
-        """id -> given label, of the audit rows of an earlier shard; empty if there is none."""
+    def _audit_rows(self, window: int) -> AuditRows:
+        """Of an earlier shard; read once. None are remembered of one that is not there yet."""
         if window not in self._audited:
-            try:
-                manifest = self._registry.manifest(window)
-                columns, _ = tables.decode(self._registry.store.get(manifest.rows_object))
-            except Missing:
-                return {}
-            self._audited[window] = {
-                name: label
-                for name, label, arms in zip(
-                    columns["id"], columns["label"], columns["arms"], strict=True
-                )
-                if "audit" in arms
-            }
+            found = versions.audit_rows(self._registry, window)
+            if not found.shown and not found.gone:
+                return found
+            self._audited[window] = found
             while len(self._audited) > AUDITED:
                 del self._audited[next(iter(self._audited))]
         return self._audited[window]
+
+
+def _asked_of(said: Said) -> dict[int, list[str]]:
+    """window -> ids that audit answers name, of shards in order."""
+    asked: dict[int, list[str]] = {}
+    for window, name in sorted(said.audits):
+        asked.setdefault(window, []).append(name)
+    return asked
 
 
 class Settler:
@@ -125,7 +143,7 @@ class Settler:
             pin,
             rules,
             parts=self._names(pin.lanes, window, window),
-            labels=self._names(pin.label_lanes, first_label, window + genesis.label_wait),
+            labels=self._late_names(pin, first_label, window + genesis.label_wait, last),
             last=last,
         )
 
@@ -139,18 +157,37 @@ class Settler:
             for window in progress.part_windows(lane, first, last)
         ]
 
+    def _late_names(self, pin: Pin, first: int, until: int, last: int) -> list[str]:
+        """Parts of label and erasure lanes. Of an erasure lane that the shard before did not wait
+        for, all of them: nobody may be forgotten because a partition was new.
+        """
+        progress, store = self._registry.progress, self._registry.store
+        assert progress is not None
+        before = progress.pins.get(last)
+        heard = before.label_lanes if before is not None else pin.label_lanes
+        names = []
+        for lane in pin.label_lanes:
+            if lane.topic in progress.erasure_topics and lane not in heard:
+                names += [n for n in store.list(parts.prefix(lane)) if n <= parts.name(lane, until)]
+            else:
+                names += self._names((lane,), first, until)
+        return names
+
     def _publish(self, made: Shard) -> ShardManifest:
         """Rows first, the manifest last: whoever sees it may read what it names."""
         manifest, store = made.manifest, self._registry.store
         scores = shard.scores_of(made.rows)
         store.create(manifest.rows_object, shard.encode_rows(made, scores))
+        if made.emitted and (runs := manifest.calibration.emitted):
+            store.create(runs[-1].name, made.emitted)
         if store.create(shard.manifest_name(manifest.window), tables.canonical(manifest)):
             return manifest
         theirs = self._registry.manifest(manifest.window)
         engines = {ref.engine for ref in (*manifest.parts, *theirs.parts) if ref.engine}
-        same = (theirs.rows_digest, theirs.calibration) == (
-            manifest.rows_digest, manifest.calibration,
-        )  # fmt: skip
+        # where erasures have come since, the parts that we read may lack those rows already
+        same = theirs.calibration == manifest.calibration and (
+            theirs.rows_digest == manifest.rows_digest or bool(theirs.successor)
+        )
         if not same and len(engines) < 2:
             raise Fatal(
                 f"two processes made different shards of window {manifest.window}",

@@ -63,9 +63,12 @@ class Upkeep:
             self._news_at = now + NEWS_SECONDS
             self.tell("news_wait", {"seconds": NEWS_SECONDS})
 
-    def _lag(self, lane: Lane) -> tuple[int, float]:
-        """Records and seconds that a lane is behind."""
+    def _lag(self, lane: Lane) -> tuple[int | None, float]:
+        """Records and seconds that a lane is behind; of records None while its end is not known.
+
+        Behind an open transaction there may be anything: such a lane is not at its end.
+        """
         end = self.source.end(lane.lane)
-        records = max(0, end - lane.absorbed) if end is not None else 0
-        seconds = self.clock.now() - lane.time_ms / 1000 if records and lane.time_ms >= 0 else 0.0
-        return records, max(0.0, seconds)
+        records = max(0, end - lane.absorbed) if end is not None else None
+        behind = records != 0 and lane.time_ms >= 0
+        return records, max(0.0, self.clock.now() - lane.time_ms / 1000) if behind else 0.0

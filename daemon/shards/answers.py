@@ -29,6 +29,8 @@ def read(
 ) -> Said:
     """Labels of all these parts; audit answers of windows in (audits_after, until] only.
 
+    Parts of erasure lanes, which a shard names beside them, say nothing here.
+
     Of several labels of one id the one with the largest (time, lane, position) counts. An audit
     answer that a window before these has brought already was folded there: it may be delivered
     again (producers are at-least-once), and counts once.
@@ -37,7 +39,7 @@ def read(
     audits: list[Placed] = []
     folded: set[tuple[int, str]] = set()
     refused = 0
-    for part in parts:
+    for part in [part for part in parts if part.manifest.kind == "labels"]:
         rows, manifest = part.rows, part.manifest
         decoded = decoder.decode(rows["value"])
         fresh = audits_after < manifest.window <= until

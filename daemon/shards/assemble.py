@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from msgspec import UNSET
 
 from daemon import tables
 from daemon.lanes.part import Part
 from daemon.lanes.pin import Pin
 from daemon.lanes.tally import NAMES_PER_GROUP
-from daemon.learning import calibration
+from daemon.learning import calibration, emitted
 from daemon.learning.calibration import Calibration, Counts, Half
+from daemon.learning.emitted import Known
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
-from daemon.shards import answers, figures, shard
+from daemon.shards import answers, figures, novelty, shard
 from daemon.shards import rows as row_tables
 from daemon.shards.answers import Said
 from daemon.shards.columns import plain_name
+from daemon.shards.erasures import NOBODY, Erasures, erased
 from daemon.shards.late import Late
 from daemon.shards.merge import Merged, merge
-from daemon.shards.shard import PartRef, Shard, ShardManifest
+from daemon.shards.partref import PartRef, reference
+from daemon.shards.shard import Revision, Shard, ShardManifest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +41,8 @@ class Inputs:
     late: Late  # which of the window's records the labels speak of
     audited: Mapping[int, Mapping[str, str | None]]  # window -> id -> label of its audit row
     before: Calibration
+    known: Known = emitted.NOTHING  # what shards emitted up to the one before
+    erasures: Erasures = NOBODY  # those that came in time, and of later versions
 
 
 def assemble(inputs: Inputs) -> Shard:
@@ -43,12 +50,15 @@ def assemble(inputs: Inputs) -> Shard:
     rules, graded, window = inputs.rules, inputs.grading, inputs.rules.window
     placed = sorted(inputs.parts, key=lambda pair: pair[1].manifest.lane)
     own = [part for _, part in placed if part.manifest.window == window and part.manifest.ledger]
-    merged = merge(own, graded, rules, inputs.late)
+    merged = merge(own, graded, rules, inputs.late, inputs.known)
     labelled = answers.judge(inputs.said, inputs.audited, **merged.labels._asdict())
-    rows = row_tables.table(merged, rules, graded.names)
+    shown, removed = _shown(merged, inputs.erasures)
+    rows = row_tables.table(shown, rules, graded.names)
     selection, content = shard.digests(rows, window)
     counts = [part.manifest.counts for part in own]
     taught = _taught(inputs, counts, (labelled.answered, labelled.wrong))
+    hashes = [merged.columns["key_hi"][t.row] for t in merged.taken if "selected" in t.arms]
+    grown = novelty.grow(inputs.before, taught, rules, inputs.known, hashes, merged.repeats)
     manifest = ShardManifest(
         window=window,
         edition=rules.edition.number,
@@ -70,27 +80,38 @@ def assemble(inputs: Inputs) -> Shard:
             **_added(c.reasons for c in counts),
         },
         traffic=_added(c.groups for c in counts),
-        kept=_counted(_kept(merged, rules)),
-        arms=_counted(arm for t in merged.taken for arm in t.arms),
+        kept=_counted(_kept(shown, rules)),
+        arms=_counted(arm for t in shown.taken for arm in t.arms),
         taus={**merged.taus, **{f"arm:{arm}": tau for arm, tau in merged.rates.items()}},
         contradictions=merged.contradictions,
         labelled=labelled,
         noise=calibration.noise_rate(taught.traffic, rules.policy.quarantine),
-        histograms=figures.histograms(merged, own, graded.names),
-        lift=figures.lift(merged, graded.names),
-        calibration=taught,
+        histograms=figures.histograms(shown, own, graded.names),
+        lift=figures.lift(shown, graded.names),
+        calibration=grown.calibration if grown else taught,
+        novelty=grown.novelty if grown else UNSET,
+        revision=Revision(
+            records=inputs.erasures.records, refused=inputs.erasures.refused, removed=removed
+        ),
     )
-    return Shard(manifest, rows)
+    return Shard(manifest, rows, grown.run if grown else b"")
 
 
-def _taught(
-    inputs: Inputs, counts: Sequence[Counts], answers: tuple[int, int]
-) -> Calibration:
+def _shown(merged: Merged, erasures: Erasures) -> tuple[Merged, int]:
+    """The selection without erased rows, and how many those were; nothing takes their place.
+
+    What the shard teaches is of the whole selection: later versions must not teach otherwise.
+    """
+    left = [t for t in merged.taken if not erased(merged.columns, t.row, erasures)]
+    return replace(merged, taken=left), len(merged.taken) - len(left)
+
+
+def _taught(inputs: Inputs, counts: Sequence[Counts], answers: tuple[int, int]) -> Calibration:
     rules = inputs.rules
     return calibration.fold(
         inputs.before,
         rules.window,
-        rules.edition.half or Half(rules.edition.checkpoint, {}, {}),
+        rules.edition.half or Half(rules.edition.half_name, {}, {}),
         counts,
         answers,
         rules.policy.learning,
@@ -110,7 +131,7 @@ def _counted(names: Iterable[str]) -> dict[str, int]:
 
 
 def _references(parts: Sequence[tuple[str, Part]]) -> tuple[PartRef, ...]:
-    return tuple(shard.reference(name, part.manifest) for name, part in parts)
+    return tuple(reference(name, part.manifest) for name, part in parts)
 
 
 def _kept(merged: Merged, rules: Rules) -> list[str]:

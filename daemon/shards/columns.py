@@ -15,12 +15,16 @@ Columns = dict[str, list[Any]]
 
 
 def concat(parts: Sequence[Part]) -> Columns:
-    """Rows of the parts of one window, with their lane and order. Parts sorted by lane."""
-    columns: Columns = {"lane": [], "order": []}
+    """Rows of the parts of one window, with lane, order and whether an erasure left them bare.
+
+    Parts are sorted by lane.
+    """
+    columns: Columns = {"lane": [], "order": [], "erased": []}
     for index, part in enumerate(parts):
         count = len(part.rows["position"])
         columns["lane"] += [str(part.manifest.lane)] * count
         columns["order"] += [index << LANE_BITS | p for p in part.rows["position"]]
+        columns["erased"] += [p in part.manifest.erased for p in part.rows["position"]]
         for name, values in part.rows.items():
             columns.setdefault(name, []).extend(values)
     return columns

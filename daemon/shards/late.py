@@ -98,9 +98,7 @@ def _most_plausible(columns: Columns, row: int, names: Sequence[str], rules: Rul
     return standing[0][2]
 
 
-def recalled(
-    columns: Columns, rows: Sequence[int], labels: Sequence[str], rules: Rules
-) -> Outputs:
+def recalled(columns: Columns, rows: Sequence[int], labels: Sequence[str], rules: Rules) -> Outputs:
     """The model's outputs of kept rows, with these labels, from their stored probabilities."""
     classes = {name: i for i, name in enumerate(rules.edition.classes)}
     tops = [

@@ -17,10 +17,14 @@ from buffers import draw
 from buffers.base import NEVER
 from daemon.lanes.arms import build_pool
 from daemon.lanes.part import Part
+from daemon.learning import emitted
+from daemon.learning.emitted import Known
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
+from daemon.shards import novelty
 from daemon.shards.columns import Columns, plain_name
 from daemon.shards.late import Late
+from daemon.shards.novelty import Repeats
 from daemon.shards.pool import Pooled, lowest, offer, pooled
 
 T = TypeVar("T")
@@ -56,11 +60,18 @@ class Merged:
     labels: Labels
     rates: dict[str, int]  # arm -> log-rank tau
     lasts: dict[str, int | None]  # group, or "arm:" and its name -> largest log-rank kept
+    repeats: Repeats = novelty.NONE
 
 
-def merge(parts: Sequence[Part], grading: Grading, rules: Rules, late: Late) -> Merged:
-    """All lanes' parts of one window into one selection."""
-    pool = pooled(parts, grading, rules, late)
+def merge(
+    parts: Sequence[Part],
+    grading: Grading,
+    rules: Rules,
+    late: Late,
+    known: Known = emitted.NOTHING,
+) -> Merged:
+    """All lanes' parts of one window into one selection. `known`: see `pooled`."""
+    pool = pooled(parts, grading, rules, late, known)
     taken, taus, losers = select(pool, rules, rules.policy.capacity_rows)
     lasts = {f"arm:{name}": arm.log_last for name, arm in pool.arms.items()}
     for row in (*(one.row for one in taken.values()), *losers):
@@ -75,6 +86,7 @@ def merge(parts: Sequence[Part], grading: Grading, rules: Rules, late: Late) -> 
         Labels(pool.late, pool.outside, pool.lost),
         {name: arm.log_tau for name, arm in pool.arms.items() if arm.log_tau != NEVER},
         lasts,
+        Repeats(len(pool.repeats), sum(pool.columns["multiplicity"][row] for row in pool.repeats)),
     )
 
 
@@ -133,9 +145,7 @@ def chances_of(weights: Sequence[int], taus: Sequence[int]) -> npt.NDArray[np.fl
 Standing = tuple[int, int, str]  # of labels of one text the smallest is believed
 
 
-def standing(
-    columns: Columns, row: int, rules: Rules
-) -> tuple[tuple[int, int], Standing] | None:
+def standing(columns: Columns, row: int, rules: Rules) -> tuple[tuple[int, int], Standing] | None:
     """A row's text, and how its label stands; None where a row cannot contradict another."""
     if rules.policy.identity != "text" or columns["label"][row] is None:
         return None  # a machine's guess beside a person's label is no contradiction

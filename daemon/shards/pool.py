@@ -15,6 +15,8 @@ import numpy as np
 from buffers.base import NEVER, Reservoir
 from daemon.lanes.arms import ARMS, build_arm, build_pool
 from daemon.lanes.part import Part
+from daemon.learning import emitted
+from daemon.learning.emitted import Known
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.shards import late as lateness
@@ -59,10 +61,21 @@ class Pooled:
     late: int  # labels that spoke for a candidate, or for a row of an arm
     outside: int  # labels of other records of the window: they change nothing
     lost: int  # labels of candidates that a more plausible one put aside
+    repeats: list[int]  # candidates that an earlier shard has emitted, as the lanes could not know
 
 
-def pooled(parts: Sequence[Part], grading: Grading, rules: Rules, late: Late) -> Pooled:
-    """Merge the candidates of all lanes' parts of one window. Parts sorted by lane."""
+def pooled(
+    parts: Sequence[Part],
+    grading: Grading,
+    rules: Rules,
+    late: Late,
+    known: Known = emitted.NOTHING,
+) -> Pooled:
+    """Merge the candidates of all lanes' parts of one window. Parts sorted by lane.
+
+    `known`: what shards emitted up to the one before. They draw by other epochs, so taking it out
+    before the second stage leaves a fair sample of the rest, as quarantine by late labels does.
+    """
     columns = concat(parts)
     count = len(columns["order"])
     columns["reason"], columns["changed"] = [0] * count, [False] * count
@@ -76,6 +89,9 @@ def pooled(parts: Sequence[Part], grading: Grading, rules: Rules, late: Late) ->
     resolved = lateness.resolve(columns, late, rules)
     relabel(columns, resolved, grading, rules)
     reasons = columns["reason"]
+    for row in np.flatnonzero(known.contains(np.array(columns["key_hi"], np.uint64))).tolist():
+        if reasons[row] == 0:
+            reasons[row] = CODES[Reason.ALREADY_EMITTED]
     shown = {*first, *(row for arm in arms.values() for row in arm.rows)}
     spoken = {i for row, ids in resolved.heard.items() if row in shown for i in ids}
     return Pooled(
@@ -88,6 +104,7 @@ def pooled(parts: Sequence[Part], grading: Grading, rules: Rules, late: Late) ->
         len(spoken),
         len(late.by_id) - len(spoken),
         sum(resolved.lost[row] for row in first if row in resolved.lost),
+        [row for row in first if reasons[row] == CODES[Reason.ALREADY_EMITTED]],
     )
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from buffers import draw
-from daemon.lanes.arms import EPOCH
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.shards import late as lateness
 from daemon.shards.columns import Columns, ids_of, plain_name
 from daemon.shards.late import Resolved
 from scoring import scorer
+from scoring.supplies import shares
 
 
 def relabel(columns: Columns, resolved: Resolved, grading: Grading, rules: Rules) -> None:
@@ -31,6 +32,8 @@ def relabel(columns: Columns, resolved: Resolved, grading: Grading, rules: Rules
     if not rows:
         return
     outputs = lateness.recalled(columns, rows, [columns["label"][r] for r in rows], rules)
+    prior, trails = shares(rules.terms.classes), rules.edition.supplies.trail_bits
+    outputs = replace(outputs, prior=prior, trails=trails)
     scored = scorer.grade(outputs, grading.recallable)
     kept = {f"score_{s}": [columns[f"score_{s}"][r] for r in rows] for s in grading.names}
     for name, values in scored.scores.items():
@@ -65,6 +68,6 @@ def _regroup(
         # review rows keep the rank that their arm gave them
         if columns["weight"][row] and columns["arm"][row] != "review":
             key = ids_of(columns, [row], "key_hi", "key_lo")
-            drawn = draw.draw(key, "select", EPOCH, rules.key)
+            drawn = draw.draw(key, "select", rules.epoch, rules.key)
             weight = np.array([columns["weight"][row]], np.int16)
             columns["log_rank"][row] = int(draw.log_rank(drawn, weight)[0])

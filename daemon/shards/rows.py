@@ -10,7 +10,7 @@ import numpy as np
 
 from buffers import draw, exact
 from buffers.base import NEVER
-from daemon.lanes.arms import ARMS, EPOCH
+from daemon.lanes.arms import ARMS
 from daemon.learning.rules import ALL, Rules
 from daemon.shards import shard
 from daemon.shards.columns import plain_name
@@ -90,7 +90,7 @@ def _row(
         "tau": None if taken.tau == NEVER else _tau(taken.tau),
         "inclusion_probability": _union(merged, taken, rules, even, group),
         **{f"inclusion_{arm}": taken.arms.get(arm) for arm in ("selected", *ARMS)},
-        "epoch": EPOCH,
+        "epoch": rules.epoch,
         "cold": rules.cold,
         "checkpoint": rules.edition.checkpoint,
         "plausibility": _real(columns["plausibility"][row]),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from daemon import tables
-from daemon.lanes.part import PartManifest
 from daemon.learning.calibration import Calibration
 from daemon.monitors.noise import Interval
 from daemon.ports import EXIT_STATE, Fatal
+from daemon.shards.novelty import Novelty
+from daemon.shards.partref import PartRef
 
 PREFIX = "shards/"
 ROLLING_PREFIX = "rolling/"
@@ -55,22 +56,6 @@ ROW_TYPES: Mapping[str, str] = {
 }
 
 
-class PartRef(Struct, frozen=True):
-    """A part that went into a shard."""
-
-    object: str
-    topic: str
-    partition: int
-    window: int
-    through: int
-    start: int
-    end: int
-    time_ms: int
-    closed_by: str
-    digest: str
-    engine: str
-
-
 class Labelled(Struct, frozen=True):
     """What the label lanes did to a shard."""
 
@@ -81,6 +66,20 @@ class Labelled(Struct, frozen=True):
     answered: int = 0  # audit answers folded here
     wrong: int = 0
     unmatched: int = 0  # audit answers whose row was not found, or had no label
+
+
+class Revision(Struct, frozen=True):
+    """Which version of a shard this is, and what erasures took from it (law 8)."""
+
+    number: int = 1  # 2 is named W.v2
+    records: int = 0  # of erasure lanes that were read for it
+    refused: int = 0  # of them, those that name nobody
+    removed: int = 0  # rows: of the first version those not shown, of others since the one before
+    step: int = -1  # the shard that was made when these erasures had come; -1: they came in time
+    supersedes: str = ""  # rows digest of the version before
+    erasures: tuple[str, ...] = ()  # parts that came too late for the first version
+    # audit rows that later versions lack: keyed hash of the id, and the label that was given
+    tombstones: tuple[tuple[int, int, str | None], ...] = ()
 
 
 class ShardManifest(Struct, frozen=True):
@@ -112,7 +111,10 @@ class ShardManifest(Struct, frozen=True):
     lift: dict[str, tuple[float, float, float]]  # score -> mean(selected) - mean(random), 95 %
     calibration: Calibration
     windows: tuple[int, ...] = ()  # of a rolling shard: the windows merged
+    revision: Revision = Revision()
+    successor: str = ""  # the manifest of the next version; the rows of this one are a stub then
     version: int = VERSION
+    novelty: Novelty | UnsetType = UNSET
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,15 +123,25 @@ class Shard:
 
     manifest: ShardManifest
     rows: dict[str, list[Any]]
+    emitted: bytes = b""  # the last run that its calibration names: see daemon.shards.novelty
 
 
-def prefix(window: int) -> str:
-    return f"{PREFIX}{window:012d}/"
+def prefix(window: int, number: int = 1) -> str:
+    """Of the objects of a version: "W/", then "W.v2/", "W.v3/" ..."""
+    return f"{PREFIX}{window:012d}{f'.v{number}' if number > 1 else ''}/"
 
 
-def manifest_name(window: int) -> str:
+def manifest_name(window: int, number: int = 1) -> str:
     """Created last: whoever sees it may read what it names."""
-    return f"{prefix(window)}manifest.json"
+    return f"{prefix(window, number)}manifest.json"
+
+
+def windows(names: Iterable[str]) -> Iterator[int]:
+    """Of the first versions among names of objects: each window that has a shard, once."""
+    for name in names:
+        folder, _, last = name.removeprefix(PREFIX).partition("/")
+        if last == "manifest.json" and folder.isdecimal():
+            yield int(folder)
 
 
 def row_types(scores: tuple[str, ...]) -> dict[str, str]:
@@ -164,23 +176,6 @@ def digests(rows: dict[str, list[Any]], window: int) -> tuple[str, str]:
         )
     ]
     return tables.digest(selected), tables.digest_columns(rows)
-
-
-def reference(name: str, manifest: PartManifest) -> PartRef:
-    """How a shard names a part."""
-    return PartRef(
-        name,
-        manifest.topic,
-        manifest.partition,
-        manifest.window,
-        manifest.through,
-        manifest.start,
-        manifest.end,
-        manifest.time_ms,
-        manifest.closed_by,
-        manifest.digest,
-        manifest.engine,
-    )
 
 
 def read_manifest(data: bytes, name: str = "an object under shards/") -> ShardManifest:

@@ -1,22 +1,37 @@
 """Kinds of stores, one file each, and what they share: the rule for names and the self-test.
 
     create   put the bytes under a name that has none yet, or say that it has one
-    nothing overwrites, nothing deletes: the first object wins (law 6)
+    efface   put a stub where somebody's data was, if it is still what was read: erasures alone
+    nothing else overwrites, nothing deletes: the first object wins (law 6)
 
 A name is never also a folder of names: with "a/b" there can be no object "a".
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from daemon.ports import EXIT_DEPENDENCY, Fatal, Store
+from daemon.ports import EXIT_DEPENDENCY, EXIT_STATE, EXIT_WRITE, Fatal, Retry, Store
 
 # S3 and GCS allow 1024 bytes of key, most file systems 255 of a component. The bucket's own
 # prefix comes on top.
 NAME_MAX, SEGMENT_MAX = 900, 255
 _SEGMENT = re.compile(rf"(?!\.{{1,2}}\Z)[A-Za-z0-9._-]{{1,{SEGMENT_MAX}}}\Z")
 _PROOF = "proof/create-once"
+# A link stands for no object, because no create makes one.
+NO_OBJECT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
+_HINTS: Mapping[int, str] = {  # what no repetition heals
+    errno.EROFS: "The file system is read-only: remount it, or mount a volume for the store",
+    errno.EACCES: "Give the store's folder to the user that runs this (fsGroup in Kubernetes)",
+    errno.EPERM: "The file system may have no hard links: use another volume or a bucket",
+    errno.EXDEV: "Nothing may be mounted inside the store's folder",
+    errno.EEXIST: "A file stands where the store's folder must be",
+    errno.EFBIG: "Raise the limit on file sizes (ulimit -f), or use another file system",
+}
 
 
 def is_segment(text: str) -> bool:
@@ -52,3 +67,18 @@ def prove(store: Store) -> None:
             code=EXIT_DEPENDENCY,
             hint="Its listings must show a write at once; check its consistency and permissions",
         )
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """OSError of a disk as what the caller does: wait for space or a healing disk, or end."""
+    try:
+        yield
+    except OSError as error:
+        what = f"the store cannot write: {os.strerror(error.errno or 0)}"
+        if error.errno is not None and error.errno in _HINTS:
+            raise Fatal(what, code=EXIT_WRITE, hint=_HINTS[error.errno]) from error
+        if error.errno in NO_OBJECT - {errno.ENOENT}:
+            hint = "Remove the link or the file that stands where a folder of names must be"
+            raise Fatal(what, code=EXIT_STATE, hint=hint) from error
+        raise Retry(f"{what}. Free space (or inodes), check the volume") from error

@@ -124,6 +124,25 @@ class BucketStore:
         self._unsure.discard(name)
         return created
 
+    def efface(self, name: str, before: bytes, stub: bytes) -> bool:
+        """By the tag of what was compared: `If-Match` on S3, a generation on GCS."""
+        check_name(name)
+        with _named_errors("efface", EXIT_WRITE):
+            try:
+                found = obstore.get(self._reader, name)
+            except FileNotFoundError:
+                raise Missing(name) from None
+            data, meta = bytes(found.bytes()), found.meta
+            if data != before or before == stub:
+                return data == stub  # an answer that was lost is one that arrived
+            tags = {"e_tag": meta["e_tag"], "version": meta["version"]}
+            mode: Any = {name: tag for name, tag in tags.items() if tag is not None}
+            try:
+                obstore.put(self._writer, name, stub, mode=mode, use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                return self.get(name) == stub
+        return True
+
     def get(self, name: str) -> bytes:
         check_name(name)
         with _named_errors("get", EXIT_DEPENDENCY):

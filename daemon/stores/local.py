@@ -2,18 +2,19 @@
 
     write .tmp~/x, fsync -> link to the name (EEXIST: somebody was first) -> unlink, fsync folder
 
-rename(2) would replace silently, and a check before it races; link refuses, on NFS too. No name can
-contain "~": what a crash leaves in `.tmp~` is never listed or read. No link is followed below the
-root.
+rename(2) would replace silently, and a check before it races; link refuses, on NFS too. Only efface
+renames, under a lock, over what it has compared. No name can contain "~": what a crash leaves in
+`.tmp~` is never listed or read. No link is followed below the root.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -21,21 +22,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from daemon.ports import EXIT_STATE, EXIT_WRITE, Fatal, Missing, Retry, Store
-from daemon.stores import check_name, is_segment
+from daemon.ports import Missing, Retry, Store
+from daemon.stores import NO_OBJECT, check_name, disk_errors, is_segment
 
-_TEMPORARY = ".tmp~"
+_TEMPORARY, _LOCK = ".tmp~", "lock"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# A link stands for no object, because no create makes one.
-_NO_OBJECT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP})
-_HINTS: Mapping[int, str] = {  # what no repetition heals
-    errno.EROFS: "The file system is read-only: remount it, or mount a volume for the store",
-    errno.EACCES: "Give the store's folder to the user that runs this (fsGroup in Kubernetes)",
-    errno.EPERM: "The file system may have no hard links: use another volume or a bucket",
-    errno.EXDEV: "Nothing may be mounted inside the store's folder",
-    errno.EEXIST: "A file stands where the store's folder must be",
-    errno.EFBIG: "Raise the limit on file sizes (ulimit -f), or use another file system",
-}
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,7 +38,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
 def build(options: Options) -> Store:
     """The store in `options.path`. Raises Fatal or Retry where the folder cannot be made."""
     root = Path(options.path).absolute()
-    with _named_errors():
+    with disk_errors():
         missing = [folder for folder in (root, *root.parents) if not folder.exists()]
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in missing:
@@ -57,33 +48,17 @@ def build(options: Options) -> Store:
     return LocalStore(root)
 
 
-@contextmanager
-def _named_errors() -> Iterator[None]:
-    """OSError as what the caller does: wait for space or a healing disk, or end."""
-    try:
-        yield
-    except OSError as error:
-        what = f"the store cannot write: {os.strerror(error.errno or 0)}"
-        if error.errno is not None and error.errno in _HINTS:
-            raise Fatal(what, code=EXIT_WRITE, hint=_HINTS[error.errno]) from error
-        if error.errno in _NO_OBJECT - {errno.ENOENT}:
-            hint = "Remove the link or the file that stands where a folder of names must be"
-            raise Fatal(what, code=EXIT_STATE, hint=hint) from error
-        raise Retry(f"{what}. Free space (or inodes), check the volume") from error
-
-
 class LocalStore:
     """Objects are files of mode 0600 in folders of mode 0700, whatever the umask."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        # Folders whose entries above are known to be on the disk: another process may have made
-        # one and died before its fsync.
+        # Folders known to be on the disk: another process may have died before its fsync.
         self._durable: set[tuple[str, ...]] = set()
 
     def create(self, name: str, data: bytes) -> bool:
         *folders, last = check_name(name)
-        with _named_errors(), self._folder(tuple(folders), make=True) as folder:
+        with disk_errors(), self._folder(tuple(folders), make=True) as folder:
             created = _mode(folder, last) == 0 and self._link(folder, last, data)
             if not stat.S_ISREG(_mode(folder, last)):
                 raise OSError(errno.ENOTDIR, "not an object")
@@ -91,6 +66,17 @@ class LocalStore:
             # we build on its object must not outlive it.
             os.fsync(folder)
         return created
+
+    def efface(self, name: str, before: bytes, stub: bytes) -> bool:
+        *folders, last = check_name(name)
+        self.get(name)  # before its folder is asked for
+        with disk_errors(), self._folder(tuple(folders), make=False) as folder, self._alone():
+            found = self.get(name)
+            if found == before != stub:
+                with self._temporary(stub) as path:
+                    os.rename(path, last, dst_dir_fd=folder)
+            os.fsync(folder)
+        return found in (before, stub)
 
     def get(self, name: str) -> bytes:
         *folders, last = check_name(name)
@@ -102,7 +88,7 @@ class LocalStore:
                 if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     return file.read()
         except OSError as error:
-            if error.errno not in _NO_OBJECT:
+            if error.errno not in NO_OBJECT:
                 raise Retry(f"the store cannot read: {os.strerror(error.errno or 0)}") from error
         raise Missing(name)
 
@@ -110,10 +96,16 @@ class LocalStore:
         return _walk(self._root, "", prefix, after)
 
     def _link(self, folder: int, last: str, data: bytes) -> bool:
-        """True: `data` has the name, durably but for the folder.
+        """True: `data` has the name, durably but for the folder."""
+        with self._temporary(data) as path, suppress(FileExistsError):
+            os.link(path, last, dst_dir_fd=folder, follow_symlinks=False)
+            return True
+        return False
 
-        After a failed fsync the kernel may have dropped the pages and say nothing the next time
-        (fsyncgate, 2018): the file is lost, and another attempt starts with a new one.
+    @contextmanager
+    def _temporary(self, data: bytes) -> Iterator[str]:
+        """A file of these bytes, durable but for its name. A failed fsync may have lost its pages
+        and say nothing the next time (fsyncgate, 2018): another attempt starts with a new one.
         """
         with self._folder((_TEMPORARY,), make=True):
             handle, path = tempfile.mkstemp(dir=self._root / _TEMPORARY)
@@ -124,13 +116,20 @@ class LocalStore:
                     while view:
                         view = view[os.write(file.fileno(), view) :]
                     os.fsync(file.fileno())
-                os.link(path, last, dst_dir_fd=folder, follow_symlinks=False)
-            except FileExistsError:
-                return False
+                yield path
             finally:
                 with suppress(OSError):  # it is invisible; the first error matters more
                     os.unlink(path)
-        return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Of all processes that efface: a lock (flock(2), also over NFS) that a death lets go."""
+        with (
+            self._folder((_TEMPORARY,), make=True) as folder,
+            open(_LOCK, "wb", opener=partial(_open_entry, folder)) as lock,
+        ):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     @contextmanager
     def _folder(self, path: tuple[str, ...], *, make: bool) -> Iterator[int]:

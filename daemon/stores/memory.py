@@ -50,6 +50,16 @@ class MemoryStore:
         except KeyError:
             raise Missing(name) from None
 
+    def efface(self, name: str, before: bytes, stub: bytes) -> bool:
+        check_name(name)
+        with self._lock:
+            if name not in self._objects:
+                raise Missing(name)
+            if self._objects[name] not in (before, stub):
+                return False
+            self._objects[name] = bytes(stub)
+            return True
+
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         # Step by step rather than over a copy: a create during the walk may or may not be seen.
         with self._lock:

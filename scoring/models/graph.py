@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from scoring.models import onnx as onnx_engine
 from scoring.models.base import BadModel, Files
 from scoring.models.onnx_bert import BertConfig, Graph, Tensors, encode, read_config
+from scoring.models.slots import HEAD, NAMES, check_tags, tags_of
 
 Pooling = Literal["mean", "cls", "pooler"]
 _SMALLEST_NORM = np.float32(1e-12)  # as torch.nn.functional.normalize
@@ -45,10 +47,13 @@ def classifier(
     pooling: Pooling = "mean",
     normalize: bool = False,
     scale: float = 1.0,
+    tags: Sequence[str] = (),
 ) -> bytes:
     """ONNX bytes with `logits` = scale * hidden @ head_weight.T + head_bias, and `hidden`.
 
-    `head_weight` (k, d), `head_bias` (k,). `hidden` (rows, d) is what the head reads.
+    `head_weight` (k, d), `head_bias` (k,). `hidden` (rows, d) is what the head reads. A slot head
+    among the tensors (scoring.models.slots) adds `slot_logits` and `slot_hidden`, and the names
+    of its tags.
     """
     bert = read_config(config)
     weight = np.asarray(head_weight, dtype=np.float32) * np.float32(scale)
@@ -59,9 +64,23 @@ def classifier(
             f"(classes, {bert.hidden_size}) and (classes,)"
         )
     graph = Graph(tensors, _prefix(tensors))
-    hidden = _pool(graph, bert, pooling, normalize)
+    joint = HEAD[0] in tensors
+    hidden = _pool(graph, bert, pooling, normalize, slots=joint)
     graph.linear(hidden, weight, bias, output="logits")
-    return graph.to_bytes({"logits": ("rows", len(bias)), "hidden": ("rows", bert.hidden_size)})
+    outputs = {"logits": ("rows", len(bias)), "hidden": ("rows", bert.hidden_size)}
+    if not joint:
+        return graph.to_bytes(outputs)
+    slots = [np.asarray(tensors[name], np.float32) for name in HEAD if name in tensors]
+    if len(slots) < len(HEAD) or len(slots[0]) != len(slots[1]):
+        raise BadModel(f"the slot head needs {' and '.join(HEAD)}, (S, d) and (S,): save both")
+    check_tags(tags, len(slots[1]))
+    graph.linear("slot_hidden", slots[0], slots[1], output="slot_logits")
+    of_words = {
+        "slot_logits": ("rows", "length", len(slots[1])),
+        "slot_hidden": ("rows", "length", bert.hidden_size),
+    }
+    names = msgspec.json.encode(list(tags)).decode()
+    return graph.to_bytes({**outputs, **of_words}, {NAMES: names} if tags else {})
 
 
 def sequence_classification(config: Mapping[str, Any], tensors: Tensors) -> bytes:
@@ -75,6 +94,7 @@ def sequence_classification(config: Mapping[str, Any], tensors: Tensors) -> byte
         head_weight=tensors["classifier.weight"],
         head_bias=tensors["classifier.bias"],
         pooling="pooler",
+        tags=tags_of(config.get(NAMES)),
     )
 
 
@@ -102,10 +122,18 @@ def _prefix(tensors: Tensors) -> str:
     return "bert." if any(name.startswith("bert.") for name in tensors) else ""
 
 
-def _pool(graph: Graph, bert: BertConfig, pooling: Pooling, normalize: bool) -> str:
-    """Add everything up to `hidden` (rows, d)."""
-    states = encode(graph, bert, first_only=pooling != "mean")
-    pooled = _mean(graph, states) if pooling == "mean" else states  # (rows, 1, d)
+def _pool(
+    graph: Graph, bert: BertConfig, pooling: Pooling, normalize: bool, *, slots: bool = False
+) -> str:
+    """Add everything up to `hidden` (rows, d); with `slots` also `slot_hidden` (rows, t, d)."""
+    first_only = pooling != "mean" and not slots
+    states = encode(graph, bert, first_only=first_only)
+    if slots:
+        graph.op("Identity", states, output="slot_hidden")
+    if pooling == "mean":
+        pooled = _mean(graph, states)  # (rows, 1, d)
+    else:
+        pooled = states if first_only else graph.first(states)
     last = "" if normalize or pooling == "pooler" else "hidden"
     pooled = graph.op("Squeeze", pooled, graph.ints(1), output=last)
     if pooling == "pooler":

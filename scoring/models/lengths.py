@@ -14,6 +14,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from scoring.types import Ints
+
 BUDGET = 512  # tokens per call: 1.5 KiB a token-row at width 384 still fits a 1 MiB L2
 
 Int64s = npt.NDArray[np.int64]
@@ -41,6 +43,11 @@ def group(ids: Sequence[Sequence[int]], budget: int = BUDGET) -> list[Batch]:
     total = int(lengths.sum())
     flat = np.fromiter(chain.from_iterable([ids[i] for i in order]), np.int64, total)
     return list(_cut(order, flat, lengths[order], budget))
+
+
+def lengths_of(ids: Sequence[Sequence[int]]) -> Ints:
+    """(n,) how many tokens each text has."""
+    return np.fromiter(map(len, ids), np.int32, len(ids))
 
 
 def _cut(order: Int64s, flat: Int64s, lengths: Int64s, budget: int) -> Iterator[Batch]:

@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+from scoring.grade import take
 from scoring.models.base import (
     ONNX_FILE,
     TOKENIZER_FILE,
@@ -22,15 +23,16 @@ from scoring.models.base import (
     softmax,
 )
 from scoring.models.cpu import cpu_level
-from scoring.models.lengths import Batch, each, group, scatter
+from scoring.models.lengths import Batch, each, group, lengths_of, scatter
 from scoring.models.onnx_checks import check_bytes
+from scoring.models.slots import NAMES, by_word, check_tags, read_tags
 from scoring.models.tokens import Tokens
 from scoring.types import Floats, Model, Outputs
 
 precision = "fp32"
 
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
-_OUTPUTS = ("logits", "hidden", "slot_logits")  # the first is required
+_OUTPUTS = ("logits", "hidden", "slot_logits", "slot_hidden")  # the first is required
 _FAULTS = (
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -73,6 +75,7 @@ class OnnxModel:
             )
         if "logits" not in self._outputs:
             raise BadModel(f"the graph has no output named logits, but {sorted(given)}")
+        self.tags = read_tags(self._session.get_modelmeta().custom_metadata_map.get(NAMES))
         self._pool = ThreadPoolExecutor(threads, "onnx") if threads > 1 else None
 
     def probe(self) -> None:
@@ -92,26 +95,32 @@ class OnnxModel:
     def _check_shapes(self, results: Mapping[str, Floats]) -> None:
         """BadModel unless one row of max_length tokens gives one row of each output."""
         for name, result in results.items():
-            wanted = (1, self._max_length) if name == "slot_logits" else (1,)
+            wanted = (1, self._max_length) if name.startswith("slot_") else (1,)
             if result.shape[:-1] != wanted:
                 raise BadModel(
                     f"the graph's {name} is {result.shape} for one text, not {wanted} and one "
                     "axis more: export it again, with `hidden` as what the last layer reads"
                 )
+        if "slot_logits" in results:
+            check_tags(self.tags, results["slot_logits"].shape[-1])
 
     def run(self, texts: Sequence[str]) -> Outputs:
         """See `scoring.types.Model`."""
         if not texts:
             return self._nothing()
-        batches = group(self._tokens.encode(texts))
+        ids = self._tokens.encode(texts)
+        batches = group(ids)
         columns = list(zip(*each(batches, self._call, self._pool), strict=True))
         named = dict(zip(self._outputs, columns, strict=True))
         logits = scatter(batches, named["logits"], len(texts))
         hidden = scatter(batches, named["hidden"], len(texts)) if "hidden" in named else None
-        slots = None
+        slots = read = None
         if "slot_logits" in named:
-            slots = self._slot_probs(texts, batches, named["slot_logits"])
-        return Outputs(logits, softmax(logits), hidden, slots)
+            of_words = named["slot_logits"], named.get("slot_hidden")
+            slots, read = by_word(self._tokens, texts, batches, *of_words)
+        return Outputs(
+            logits, softmax(logits), hidden, slots, slot_hidden=read, lengths=lengths_of(ids)
+        )
 
     def close(self) -> None:
         """Stop the workers."""
@@ -127,23 +136,9 @@ class OnnxModel:
         results = self._session.run(self._outputs, {name: values[name] for name in self._inputs})
         return [np.asarray(result, dtype=np.float32) for result in results]
 
-    def _slot_probs(
-        self, texts: Sequence[str], batches: Sequence[Batch], parts: Sequence[Floats]
-    ) -> tuple[Floats, ...]:
-        """(T_i, S) per text: the tags of each word's first token."""
-        firsts = self._tokens.first_pieces(texts)
-        found: dict[int, Floats] = {}
-        for batch, part in zip(batches, parts, strict=True):
-            for row, tags in zip(batch.rows.tolist(), part, strict=True):
-                found[row] = softmax(tags[firsts[row]])
-        return tuple(found[row] for row in range(len(texts)))
-
     def _nothing(self) -> Outputs:
         """Outputs of no texts."""
-        shapes = self.run(("",))
-        hidden = None if shapes.hidden is None else shapes.hidden[:0]
-        slots = None if shapes.slot_probs is None else ()
-        return Outputs(shapes.logits[:0], shapes.probs[:0], hidden, slots)
+        return take(self.run(("",)), np.array([], np.intp))
 
 
 def _session(model: bytes) -> ort.InferenceSession:

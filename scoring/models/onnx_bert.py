@@ -7,6 +7,7 @@ Shapes in comments: r rows, t tokens, d width, h heads.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -108,7 +109,15 @@ class Graph:
         weights = self.const(scale), self.const(bias)
         return self.op("LayerNormalization", x, *weights, axis=-1, epsilon=eps)
 
-    def to_bytes(self, outputs: Mapping[str, tuple[str | int, ...]]) -> bytes:
+    def first(self, x: str) -> str:
+        """The first token's (r, 1, d) of (r, t, d)."""
+        return self.op("Slice", x, self.ints(0), self.ints(1), self.ints(1))
+
+    def to_bytes(
+        self,
+        outputs: Mapping[str, tuple[str | int, ...]],
+        metadata: Mapping[str, str] = MappingProxyType({}),
+    ) -> bytes:
         """Check and serialise, with inputs input_ids and attention_mask (rows, length) int64."""
         info, axes = helper.make_tensor_value_info, ("rows", "length")
         graph = helper.make_graph(
@@ -120,6 +129,7 @@ class Graph:
         )
         opset = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION)
+        helper.set_model_props(model, dict(metadata))
         onnx.checker.check_model(model, full_check=True)
         return bytes(model.SerializeToString(deterministic=True))
 
@@ -156,7 +166,7 @@ def _layer(graph: Graph, bert: BertConfig, name: str, x: str, absent: str, first
     heard = _attention(graph, bert, name + "attention.self.", x, absent, first)
     heard = _dense(graph, name + "attention.output.dense", heard)
     if first:
-        x = graph.op("Slice", x, graph.ints(0), graph.ints(1), graph.ints(1))
+        x = graph.first(x)
     eps = bert.layer_norm_eps
     x = graph.norm(graph.op("Add", heard, x), name + "attention.output.LayerNorm", eps)
     kind, attributes = _ACTIVATIONS[bert.hidden_act]
@@ -172,7 +182,7 @@ def _dense(graph: Graph, name: str, x: str) -> str:
 def _attention(graph: Graph, bert: BertConfig, name: str, x: str, absent: str, first: bool) -> str:
     heads, width = bert.num_attention_heads, bert.hidden_size
     scale = np.float32(1 / np.sqrt(width // heads))  # folded into the query's weights
-    asked = graph.op("Slice", x, graph.ints(0), graph.ints(1), graph.ints(1)) if first else x
+    asked = graph.first(x) if first else x
     split = graph.ints(0, 0, heads, width // heads)
 
     def project(source: str, part: str, factor: np.float32, perm: tuple[int, ...]) -> str:

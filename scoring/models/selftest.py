@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scoring.models.base import NotInvariant
+from scoring.supplies import Differentiable
 from scoring.types import GRID, Floats, Model, Outputs
 
 # Ours, of many lengths, several of them often: groups of one, of a few and of many rows.
@@ -58,6 +59,22 @@ def self_test(model: Model, texts: Sequence[str] = PROBES) -> None:
             )
 
 
+def gradient_test(model: Differentiable, engine: str, texts: Sequence[str] = PROBES) -> None:
+    """NotInvariant if what a text's embeddings do to a class depends on the texts beside it."""
+    classes = np.zeros(len(texts), np.int32)
+    whole = model.gradients(texts, classes)
+    for cut in _CUTS:
+        for start in range(0, len(texts), cut):
+            part = slice(start, start + cut)
+            found = model.gradients(texts[part], classes[part])
+            pairs = zip(whole[part], found, strict=True)
+            if any(one.tobytes() != other.tobytes() for one, other in pairs):
+                raise NotInvariant(
+                    f"{engine} runs backward otherwise in batches of {cut}: leave scores that "
+                    "need a gradient out of policy.scores here"
+                )
+
+
 def _ways(
     model: Model, texts: Sequence[str]
 ) -> Iterator[tuple[str, npt.NDArray[np.int64], Outputs]]:
@@ -82,9 +99,13 @@ def _differing(whole: Outputs, rows: npt.NDArray[np.int64], part: Outputs) -> np
     wrong |= _bits_differ(whole.probs[rows], part.probs)
     if whole.hidden is not None and part.hidden is not None:
         wrong |= _bits_differ(whole.hidden[rows], part.hidden)
-    if whole.slot_probs is not None and part.slot_probs is not None:
-        pairs = zip([whole.slot_probs[i] for i in rows], part.slot_probs, strict=True)
-        wrong |= np.array([one.tobytes() != other.tobytes() for one, other in pairs])
+    for name in ("slot_probs", "slot_hidden"):
+        of_whole, of_part = getattr(whole, name), getattr(part, name)
+        if of_whole is not None and of_part is not None:
+            pairs = zip([of_whole[i] for i in rows], of_part, strict=True)
+            wrong |= np.array([one.tobytes() != other.tobytes() for one, other in pairs])
+    if whole.lengths is not None and part.lengths is not None:
+        wrong |= whole.lengths[rows] != part.lengths
     return wrong
 
 

@@ -1,7 +1,8 @@
 """Recorded outputs instead of a network: tests, counterfactuals, and benchmarks of the host path.
 
 A text that was recorded gets its logits; any other gets a row of a fixed bank, chosen by the
-checksum of the text. Texts themselves are not in the file, only digests of them.
+checksum of the text. Texts themselves are not in the file, only digests of them. Its tokens are
+the words between white space.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class TableModel:
             hits = [self._recorded.get(_digest(text), -1) for text in raw]
             known = np.array(hits, dtype=np.int64)
             rows = np.where(known >= 0, known, rows)
-        return Outputs(self._logits[rows], self._probs[rows], self._hidden[rows])
+        words = np.fromiter((len(text.split()) for text in texts), np.int32, len(texts))
+        return Outputs(self._logits[rows], self._probs[rows], self._hidden[rows], lengths=words)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -6,7 +6,7 @@ Utterances repeat few words, so a dict from word to ids is ten times as fast as 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ SIZE_MAX = 20_000_000  # bytes of tokenizer.json
 WORDS_MAX = 1 << 16  # words kept; a full cache starts afresh
 WORD_LENGTH_MAX = 64  # characters; longer ones would only fill the cache
 
+_WORD = re.compile(r"\S+")
 _PIECES = ("BertNormalizer", "BertPreTokenizer", "WordPiece")
 
 
@@ -73,11 +74,14 @@ class Tokens:
     def first_pieces(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Per text the positions (among its ids) of the first token of each word: slots sit there.
 
-        Special tokens belong to no word.
+        Words are what stands between white space, as annotators tag them (`str.split`): so many
+        positions as words, less those behind the cut. A word that the tokenizer drops whole takes
+        the token behind it. Special tokens belong to no word.
         """
+        encodings = self._rust.encode_batch([_clean(text) for text in texts])
         return [
-            np.array(_firsts(encoding.word_ids), dtype=np.int64)
-            for encoding in self._rust.encode_batch([_clean(text) for text in texts])
+            np.fromiter(_firsts(text, encoding.offsets, encoding.special_tokens_mask), np.int64)
+            for text, encoding in zip(texts, encodings, strict=True)
         ]
 
     def _ends(self) -> tuple[int, int] | None:
@@ -154,7 +158,15 @@ def _clean(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _firsts(words: Sequence[int | None]) -> list[int]:
-    before = [None, *words[:-1]]
-    pairs = enumerate(zip(words, before, strict=True))
-    return [index for index, (word, last) in pairs if word is not None and word != last]
+def _firsts(
+    text: str, offsets: Sequence[tuple[int, int]], special: Sequence[int]
+) -> Iterator[int]:
+    """Positions of the first token that ends behind the start of each word."""
+    places = [(at, end) for at, (_, end) in enumerate(offsets) if not special[at]]
+    here = 0
+    for word in _WORD.finditer(text):
+        while here < len(places) and places[here][1] <= word.start():
+            here += 1
+        if here == len(places):
+            return  # behind the cut
+        yield places[here][0]

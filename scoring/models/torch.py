@@ -6,39 +6,27 @@ Here every length has one row count, always the same; the tail of a call is fill
 
 from __future__ import annotations
 
-import json
-import struct
+import hashlib
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import safetensors
 import torch
-import transformers
-from huggingface_hub.errors import StrictDataclassError
-from safetensors.torch import load as load_safetensors
 
-from scoring.models.base import (
-    CONFIG_FILE,
-    TOKENIZER_FILE,
-    WEIGHTS_FILE,
-    BadModel,
-    Files,
-    check_outputs,
-    softmax,
-)
+from scoring.grade import take
+from scoring.models.base import TOKENIZER_FILE, BadModel, Files, check_outputs, softmax
 from scoring.models.cpu import cpu_level
-from scoring.models.lengths import Batch, each, group, rows_for, scatter
+from scoring.models.lengths import Batch, each, group, lengths_of, rows_for, scatter
+from scoring.models.slots import by_word
 from scoring.models.tokens import Tokens
-from scoring.types import Floats, Model, Outputs
+from scoring.models.torch_network import last_linear, network_of
+from scoring.types import Floats, Ints, Model, Outputs
 
 precision = "fp32"
 
 BUDGET = 256  # tokens per call: most of a small group's call is dummies, so not more
-HEADER_MAX = 10_000_000  # bytes of a safetensors header: 100,000 tensors cost seconds to parse
-_DERIVED = "position_ids"  # older checkpoints store this counting buffer
 
 
 def build(files: Files, threads: int) -> Model:
@@ -60,9 +48,17 @@ class TorchModel:
         self.engine = f"torch {torch.__version__} {precision} {place}"
         self._tokens = Tokens(files.blob(TOKENIZER_FILE), files.max_length)
         self._max_length = files.max_length
-        self._network = _network(files).to(self._device)
-        self._head_input = threading.local()  # one per worker: calls overlap
-        _last_linear(self._network, len(files.labels)).register_forward_pre_hook(self._keep)
+        read = network_of(files)
+        self._network = read.network.to(self._device)
+        self._slots = tuple(tensor.to(self._device) for tensor in read.slots)
+        self.tags = read.tags
+        # gradients of two checkpoints can be held against each other where both read alike
+        embedding = self._network.get_input_embeddings()
+        cut = f"{files.max_length} {embedding.weight.shape[1]}".encode()
+        self.reads = hashlib.sha256(files.blob(TOKENIZER_FILE) + cut).hexdigest()
+        self._local = threading.local()  # of each worker: calls overlap
+        last_linear(self._network, len(files.labels)).register_forward_pre_hook(self._keep)
+        embedding.register_forward_hook(self._embedded)
         # One thread per call, as many calls as workers: how a product is split over threads
         # changes its bits. This holds for the process; nothing else here computes with torch.
         torch.set_num_threads(1)
@@ -87,14 +83,29 @@ class TorchModel:
     def run(self, texts: Sequence[str]) -> Outputs:
         """See `scoring.types.Model`."""
         if not texts:
-            one = self.run(("",))
-            hidden = None if one.hidden is None else one.hidden[:0]
-            return Outputs(one.logits[:0], one.probs[:0], hidden)
-        batches = group(self._tokens.encode(texts), BUDGET)
+            return take(self.run(("",)), np.array([], np.intp))
+        ids = self._tokens.encode(texts)
+        batches = group(ids, BUDGET)
         parts = each(batches, self._call, self._pool)
         logits = scatter(batches, [part[0] for part in parts], len(texts))
         hidden = scatter(batches, [part[1] for part in parts], len(texts))
-        return Outputs(logits, softmax(logits), hidden)
+        slots = read = None
+        if self._slots:
+            tags, states = [part[2] for part in parts], [part[3] for part in parts]
+            slots, read = by_word(self._tokens, texts, batches, tags, states)
+        return Outputs(
+            logits, softmax(logits), hidden, slots, slot_hidden=read, lengths=lengths_of(ids)
+        )
+
+    def gradients(self, texts: Sequence[str], classes: Ints) -> tuple[Floats, ...]:
+        """Per text (L_i, d): the derivative of the logit of `classes[i]` by what the embedding
+        layer gives, at each token. A function of text and class alone, to the last bit."""
+        batches = group(self._tokens.encode(texts), BUDGET)
+        parts = each(batches, lambda batch: self._backward(batch, classes[batch.rows]), self._pool)
+        found: dict[int, Floats] = {}
+        for batch, part in zip(batches, parts, strict=True):
+            found.update(zip(batch.rows.tolist(), part, strict=True))
+        return tuple(found[row] for row in range(len(texts)))
 
     def close(self) -> None:
         """Stop the workers."""
@@ -102,82 +113,42 @@ class TorchModel:
             self._pool.shutdown()
 
     def _keep(self, _: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        self._head_input.value = inputs[0]
+        self._local.head_input = inputs[0]
 
-    def _call(self, batch: Batch) -> tuple[Floats, Floats]:
+    def _embedded(self, _: torch.nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor | None:
+        """In a backward run the embeddings are what is derived by: a leaf in place of them."""
+        if not torch.is_grad_enabled():
+            return None
+        self._local.leaf = output.detach().requires_grad_()
+        leaf: torch.Tensor = self._local.leaf
+        return leaf
+
+    def _given(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """The batch and dummies behind it: of every length always as many rows."""
         rows, length = batch.ids.shape
         ids = np.zeros((rows_for(length, BUDGET), length), dtype=np.int64)
         ids[:rows] = batch.ids
+        given = torch.from_numpy(ids).to(self._device)
+        return {"input_ids": given, "attention_mask": torch.ones_like(given)}
+
+    def _call(self, batch: Batch) -> list[Floats]:
+        """Logits and what the last layer read; with a slot head its logits and what it read."""
         with torch.inference_mode():
-            given = torch.from_numpy(ids).to(self._device)
-            logits = self._network(input_ids=given, attention_mask=torch.ones_like(given)).logits
-            hidden = self._head_input.value
-            return logits[:rows].cpu().numpy(), hidden[:rows].cpu().numpy()
+            whole = self._network(**self._given(batch), output_hidden_states=bool(self._slots))
+            found = [whole.logits, self._local.head_input]
+            if self._slots:
+                states = whole.hidden_states[-1]
+                found += [torch.nn.functional.linear(states, *self._slots), states]
+            return [tensor[: len(batch.rows)].cpu().numpy() for tensor in found]
 
-
-def _network(files: Files) -> Any:
-    """The architecture of config.json with the weights of model.safetensors; no code, no pickle."""
-    try:
-        config = json.loads(files.blob(CONFIG_FILE))
-    except ValueError as error:
-        raise BadModel("config.json is not JSON: publish it again") from error
-    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
-        raise BadModel("config.json names no model_type: publish the model's own config")
-    if _mentions(config, "auto_map"):
-        raise BadModel("config.json asks for code of its own (auto_map): this is never run")
-    # A private or attention setting may name kernels to be fetched from elsewhere.
-    settings = {k: v for k, v in config.items() if k not in _UNUSED and not k.startswith("_")}
-    settings["num_labels"] = len(files.labels)
-    try:
-        read = transformers.AutoConfig.for_model(config["model_type"], **settings)
-        auto: Any = transformers.AutoModelForSequenceClassification  # its methods are untyped
-        network = auto.from_config(
-            read, dtype=torch.float32, attn_implementation="eager", trust_remote_code=False
-        )
-        problems = network.load_state_dict(_weights(files), strict=False)
-    except _CONFIG_FAULTS as error:
-        raise BadModel("config.json and model.safetensors do not make one model") from error
-    if problems.missing_keys or problems.unexpected_keys:
-        first = (problems.missing_keys + problems.unexpected_keys)[0]
-        raise BadModel(f"model.safetensors does not fit config.json, first at {first}")
-    return network.eval()
-
-
-_CONFIG_FAULTS = (
-    *(ValueError, TypeError, KeyError, AttributeError, RuntimeError),
-    *(ZeroDivisionError, StrictDataclassError),
-)
-_UNUSED = frozenset(
-    {
-        *("model_type", "id2label", "label2id", "num_labels", "architectures"),
-        *("dtype", "torch_dtype", "attn_implementation", "quantization_config"),
-    }
-)
-
-
-def _weights(files: Files) -> dict[str, torch.Tensor]:
-    blob = files.blob(WEIGHTS_FILE)
-    size = struct.unpack("<Q", blob[:8])[0] if len(blob) >= 8 else 0
-    if not 2 <= size <= min(HEADER_MAX, len(blob)):
-        raise BadModel("model.safetensors is cut off or no safetensors file: publish it again")
-    try:
-        tensors = load_safetensors(blob)
-    except safetensors.SafetensorError as error:
-        raise BadModel("model.safetensors is damaged: publish it again") from error
-    kept = {name: value for name, value in tensors.items() if not name.endswith(_DERIVED)}
-    return {name: value.float() for name, value in kept.items()}
-
-
-def _last_linear(network: torch.nn.Module, classes: int) -> torch.nn.Linear:
-    """The layer that makes the logits: what it reads is `hidden`."""
-    linears = [part for part in network.modules() if isinstance(part, torch.nn.Linear)]
-    if not linears or linears[-1].out_features != classes:
-        raise BadModel(f"the model's last layer does not give the manifest's {classes} classes")
-    return linears[-1]
-
-
-def _mentions(value: Any, key: str) -> bool:
-    """Whether `key` stands anywhere in nested JSON: composite configs nest others."""
-    if isinstance(value, dict):
-        return key in value or any(_mentions(inner, key) for inner in value.values())
-    return isinstance(value, list) and any(_mentions(inner, key) for inner in value)
+    def _backward(self, batch: Batch, classes: Ints) -> Floats:
+        given = self._given(batch)
+        wanted = torch.zeros(len(given["input_ids"]), dtype=torch.int64)
+        wanted[: len(classes)] = torch.from_numpy(classes.astype(np.int64))
+        with torch.enable_grad():
+            logits = self._network(**given).logits
+            chosen = logits[torch.arange(len(wanted)), wanted.to(self._device)]
+            # rows do not mix, so the sum's derivative by a row is that of the row's own logit
+            (derived,) = torch.autograd.grad(chosen.sum(), self._local.leaf)
+        gradient: Floats = derived[: len(classes)].cpu().numpy()
+        return gradient

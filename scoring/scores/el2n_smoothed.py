@@ -20,6 +20,7 @@ Traps:      - No running state: computed anew from the m rounds of the edition. 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -48,23 +49,28 @@ class El2nSmoothed:
     def __init__(self, alpha: float, c: float) -> None:
         # two rounds sqrt 2 apart deviate by 1, and no history by more
         self.high = math.sqrt(2.0) + c
-        self._alpha, self._c = alpha, np.float32(c)
+        self._alpha, self._c = alpha, c
 
     def __call__(self, outputs: Outputs) -> Floats:
         """(n,) in [0, sqrt 2 + c]. Raises ValueError without labels or history."""
         rounds = el2n_rounds(outputs.history, outputs.labels, self.name)
-        weights = round_weights(len(rounds), self._alpha)
-        mean: Floats = np.zeros_like(rounds[0])
-        variance: Floats = np.zeros_like(rounds[0])
-        for weight, values in zip(weights, rounds, strict=True):
-            mean += np.float32(weight) * values
-        for weight, values in zip(weights, rounds, strict=True):
-            variance += np.float32(weight) * np.square(values - mean)
-        spread = 1.0 - math.fsum(weight * weight for weight in weights)
-        if spread > 0.0:  # else one round has all the weight, and nothing deviates from it
-            variance /= np.float32(spread)
-        unrest: Floats = np.sqrt(variance) * self._c
-        return bounded(mean + unrest, self.high)
+        return bounded(smooth(rounds, self._alpha, self._c), self.high)
+
+
+def smooth(rounds: Sequence[Floats], alpha: float, c: float) -> Floats:
+    """m >= 1 times (n,), oldest first -> (n,) running mean + c * deviation."""
+    weights = round_weights(len(rounds), alpha)
+    mean: Floats = np.zeros_like(rounds[0])
+    variance: Floats = np.zeros_like(rounds[0])
+    for weight, values in zip(weights, rounds, strict=True):
+        mean += np.float32(weight) * values
+    for weight, values in zip(weights, rounds, strict=True):
+        variance += np.float32(weight) * np.square(values - mean)
+    spread = 1.0 - math.fsum(weight * weight for weight in weights)
+    if spread > 0.0:  # else one round has all the weight, and nothing deviates from it
+        variance /= np.float32(spread)
+    unrest: Floats = np.sqrt(variance) * np.float32(c)
+    return mean + unrest
 
 
 def round_weights(rounds: int, alpha: float) -> list[float]:

@@ -73,7 +73,7 @@ def terms(
 @st.composite
 def some_terms(draw: st.DrawFn, policy: Policy) -> Terms:
     """Anything that a calibration may say."""
-    mass = st.integers(0, 1 << 50)
+    mass, step = st.integers(0, 1 << 50), st.integers(0, 6000)
 
     def spread() -> Spread:
         low = draw(st.integers(0, 5000))
@@ -84,6 +84,7 @@ def some_terms(draw: st.DrawFn, policy: Policy) -> Terms:
             draw(st.integers(1, 9000)),
             draw(st.integers(0, 6000)),
             tuple(draw(mass) for _ in range(policy.asks.strata)),
+            tuple(sorted(draw(step) for _ in range(policy.asks.rungs - 1))),
         )
 
     return Terms(

@@ -163,6 +163,45 @@ def test_of_concurrent_creators_exactly_one_wins(store: Store) -> None:
     assert [store.get(name) for name in names] == [b"%d" % won[name][0] for name in names]
 
 
+def test_a_stub_takes_the_place_of_what_was_read_and_of_nothing_else(store: Store) -> None:
+    with pytest.raises(Missing):
+        store.efface("a/b", b"one", b"stub")
+    assert list(store.list("")) == [], "it never creates"
+    with pytest.raises(ValueError, match="not a name of an object"):
+        store.efface("a//b", b"", b"")
+    store.create("a/b", b"one")
+    assert store.efface("a/b", b"another", b"stub") is False
+    assert store.get("a/b") == b"one"
+    assert store.efface("a/b", b"one", b"stub") is True
+    assert store.get("a/b") == b"stub"
+    assert store.efface("a/b", b"one", b"stub") is True, "an answer that was lost is asked again"
+    assert store.efface("a/b", b"one", b"other") is False
+    assert store.efface("a/b", b"stub", b"") is True
+    assert store.efface("a/b", b"", b"") is True
+    assert store.create("a/b", b"one") is False, "what was there does not come back"
+    assert (store.get("a/b"), list(store.list(""))) == (b"", ["a/b"])
+
+
+def test_of_concurrent_effacers_each_replaces_what_it_read(store: Store) -> None:
+    """Letters leave one by one, whoever takes them: a late writer brings none of them back."""
+    letters = bytes(range(97, 121))
+    store.create("word", letters)
+    start = threading.Barrier(4)
+
+    def run(mine: bytes) -> None:
+        start.wait()
+        for letter in mine:
+            while bytes([letter]) in (word := store.get("word")):
+                store.efface("word", word, word.replace(bytes([letter]), b""))
+
+    threads = [threading.Thread(target=run, args=(letters[me::4],)) for me in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.get("word") == b""
+
+
 CREATOR = """
 import sys
 from daemon.stores.local import Options, build
@@ -215,6 +254,9 @@ class Overwriting:
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
         return iter(self.objects)
+
+    def efface(self, name: str, before: bytes, stub: bytes) -> bool:
+        raise NotImplementedError
 
 
 class Silent(Overwriting):

@@ -32,6 +32,8 @@ FLOORS = (
             "daemon.learning",
             "daemon.messages",
             "daemon.monitors",
+            "daemon.offline.selection",
+            "daemon.offline.terms",
             "daemon.policy",
             "daemon.ports",
             "daemon.shards",
@@ -50,6 +52,7 @@ FLOORS = (
             "daemon.clock",
             "daemon.config",
             "daemon.console",
+            "daemon.corpus",
             "daemon.health",
             "daemon.kafka",
             "daemon.metrics",
@@ -61,7 +64,18 @@ FLOORS = (
         ),
     ),
     Floor("loop", 5, ("daemon.loop",)),
-    Floor("top", 6, ("daemon.commands", "daemon.demo", "daemon.__main__")),
+    Floor(
+        "top",
+        6,
+        (
+            "daemon.benchmark",
+            "daemon.commands",
+            "daemon.demo",
+            "daemon.offline",
+            "daemon.training",
+            "daemon.__main__",
+        ),
+    ),
 )
 
 # The pure core: equal input, equal output, on every machine. What it imports of ours is as pure.
@@ -75,6 +89,7 @@ PURE = (
     "scoring.rows",
     "scoring.scorer",
     "scoring.scores",
+    "scoring.supplies",
     "scoring.trails",
 )
 PURE_MAY_IMPORT: Mapping[str, str] = {
@@ -91,9 +106,11 @@ class Owner(NamedTuple):
 
 
 OWNERS = (
+    Owner("apricot", "apricot-select", ("daemon.benchmark.peers",)),
+    Owner("cleanlab", "cleanlab", ("daemon.benchmark.peers",)),
     Owner("google.protobuf", "onnx", ("scoring.models.onnx_checks",)),
     Owner("hassil", "hassil", ("daemon.demo",)),
-    Owner("huggingface_hub", "transformers", ("scoring.models.torch",)),
+    Owner("huggingface_hub", "transformers", ("scoring.models.torch_network",)),
     Owner("kafka", "kafka-python", ("daemon.kafka", "daemon.sources.kafka")),
     Owner("msgspec", "msgspec", ("daemon", "scoring")),
     Owner("numpy", "numpy", ("buffers", "daemon", "scoring")),
@@ -106,6 +123,7 @@ OWNERS = (
         (
             "daemon.tables",
             "daemon.lanes.ledger",
+            "daemon.offline.dataset",
             "daemon.recording.writer",
             "daemon.recording.lanefile",
             "daemon.recording.lanetable",
@@ -113,10 +131,33 @@ OWNERS = (
     ),
     Owner("prometheus_client", "prometheus-client", ("daemon.metrics.values",)),
     Owner("rich", "rich", ("daemon.console",)),
-    Owner("safetensors", "safetensors", ("scoring.export", "scoring.models.torch", "daemon.demo")),
+    Owner(
+        "safetensors",
+        "safetensors",
+        (
+            "scoring.export",
+            "scoring.models.torch_network",
+            "scoring.training.network",
+            "daemon.demo",
+        ),
+    ),
+    Owner("skactiveml", "scikit-activeml", ("daemon.benchmark.peers",)),
     Owner("tokenizers", "tokenizers", ("scoring.models.tokens",)),
-    Owner("torch", "torch", ("scoring.models.torch",)),
-    Owner("transformers", "transformers", ("scoring.models.torch",)),
+    Owner(
+        "torch",
+        "torch",
+        (
+            "scoring.models.torch",
+            "scoring.models.torch_network",
+            "scoring.training.joint",
+            "scoring.training.network",
+        ),
+    ),
+    Owner(
+        "transformers",
+        "transformers",
+        ("scoring.models.torch_network", "scoring.training.network"),
+    ),
     Owner("yaml", "pyyaml", ("daemon.config.reader",)),
 )
 
@@ -143,6 +184,7 @@ WORLD: Mapping[str, tuple[tuple[str, ...], str]] = {
             "daemon.__main__",
             "daemon.commands.session",
             "daemon.kafka.settings",
+            "daemon.offline.pinned",
             "daemon.stores.bucket",
         ),
         "take it as an argument",
@@ -170,8 +212,11 @@ WRITERS: Mapping[str, str] = {
     "daemon.recording.writer": "makes recordings",
     "daemon.outlets.file": "appends lines to a file that a user named, fsynced at each flush",
     "daemon.demo": "makes a world to run in",
+    "daemon.benchmark.pages": "writes the pages of a benchmark to a folder that a user named",
     "daemon.commands.checkpoint": "exports to a folder that a user named",
     "daemon.commands.report": "writes the page that a user asked for",
+    "daemon.offline.results": "writes files that a user named, whole or not at all",
+    "daemon.training.folder": "the folder of a training, which a user named",
 }
 
 # Sums in the core: why each of them adds integers, in any order the same (law 7).
@@ -194,9 +239,14 @@ SUMS: Mapping[tuple[str, str], str] = {
     ): "counts in fixed point",
     ("daemon.lanes.lane", "(times // self.period_ms < closing.window).sum()"): "booleans",
     (
+        "daemon.shards.merge",
+        "sum((pool.columns['multiplicity'][row] for row in pool.repeats))",
+    ): "numbers of records",
+    (
         "daemon.shards.pool",
         "sum((resolved.lost[row] for row in first if row in resolved.lost))",
     ): "counts",
+    ("daemon.learning.spreads", "sum(histogram.values())"): "counts in fixed point",
     ("daemon.learning.rules", "sum(weights)"): "target shares in fixed point",
     ("daemon.learning.rules", "sum(whole)"): "target shares in fixed point",
     (
@@ -205,6 +255,7 @@ SUMS: Mapping[tuple[str, str], str] = {
     ): "counts",
     ("daemon.lanes.window", "late[first:end].sum()"): "booleans",
     ("scoring.candidates", "kept.sum(axis=1)"): "booleans",
+    ("scoring.supplies", "sum(counts)"): "counts",
 }
 SUMMING = ("sum", "cumsum", "mean", "average", "dot", "matmul", "einsum", "std", "var", "nansum")
 LOGARITHMS = ("log", "log2", "log10", "log1p", "exp", "exp2", "expm1", "pow", "power")

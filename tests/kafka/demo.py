@@ -1,164 +1,146 @@
-"""The demo again, through a real Kafka: its records, times and answers, in several processes.
+"""The demo again, through a real Kafka: several processes of one group, a reload, a kill.
 
-    python -m tests.kafka.demo [FOLDER OF THE DEMO] [SEED]
+    python -m tests.kafka.demo [FOLDER OF THE DEMO] [--variant create-time] [--seed N]
 
-Two processes of one group read; one is killed (SIGKILL) at a random moment, and another one comes.
-A flush record per lane closes the last windows. The digests must be those of the demo, and the
-recording of the run must replay to the same shards. Times are the recording's, so topics carry
-CreateTime.
+Two processes read; one is killed (SIGKILL) at a moment that the seed chooses, and another comes. A
+flush record per lane closes the last windows. Then the run is recorded and replayed, and every
+digest must be the same.
+
+append-time: the broker stamps the records, as in production. They are spoken at the pace of windows
+of a few seconds, an annotator answers the audit arm of each shard as it comes, and the second
+checkpoint is published meanwhile. create-time: the recording's own times and answers; its digests
+are those of the demo, too.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import random
-import re
-import subprocess
-import sys
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import yaml
+from daemon.commands.demo import lineage
+from daemon.demo.stream import LABEL_TOPIC
+from daemon.demo.world import Place
+from daemon.derived import rolling
+from tests.kafka.broker import Broker
+from tests.kafka.spoken import LaneTopic, Pace, annotator, fill, flush, speak, values
+from tests.kafka.staged import Group, Stage, digests, history, sluice, until
 
-from daemon.ports import LaneId
-from daemon.recording.playback import LaneReader, Recording, open_recording
-from daemon.registry import bundle
-from daemon.stores import local
-from tests.house.tree import ROOT
-from tests.kafka.broker import Broker, Message
-
-SECONDS = 300
-DECIDED = ("editions/", "checkpoints/", "keys/")  # the genesis is the log's own
+WINDOWS_BEFORE_KILL = range(2, 16)
 
 
-def store_of(folder: Path) -> local.LocalStore:
-    store = local.build(local.Options(str(folder)))
-    assert isinstance(store, local.LocalStore)
-    return store
+def append_time(stage: Stage, seed: int) -> str:
+    """Live as in production: what it says in the last line is true of this run alone."""
+    rng = random.Random(seed)
+    stage.topics()
+    config = stage.configured("live", stage.kafka(), stage.pace.period_ms)
+    sluice("publish", stage.place.checkpoint(1), "--sample", stage.place.sample, "-c", config)
+    pace = stage.pace = stage.pace.beginning()
+    reload, kill = pace.seconds / 3, pace.seconds * rng.uniform(0.15, 0.85)
+    with ThreadPoolExecutor(3) as pool, Group(config, stage.work / "logs") as group:
+        group.begin(2)
+        spoken = pool.submit(speak, stage.broker, values(stage.recording), pace)
+        genesis = until(lambda: stage.genesis("live"), group.check)
+        assert genesis is not None
+        lane = LaneTopic(stage.broker, LABEL_TOPIC)
+        store, truth = stage.store("live"), stage.place.truth
+        answered = pool.submit(annotator, store, truth, lane, pace, genesis)
+        until(lambda: pace.passed() >= reload, group.check)
+        words = ("publish", stage.place.checkpoint(2), "--sample", stage.place.sample)
+        published = pool.submit(sluice, *words, "-c", config)
+        until(lambda: pace.passed() >= kill, group.check)
+        group.kill(rng.randrange(2))
+        until(spoken.done, group.check)
+        last = pace.window(spoken.result())
+        until(lambda: pace.now_window() > last, group.check)
+        flush(stage.broker, stage.recording)
+        until(lambda: last in digests(stage.work / "live"), group.check)
+        group.end()
+        published.result()
+        answered.result()
+    made = [history(config).registry.manifest(window) for window in digests(stage.work / "live")]
+    editions = sorted({manifest.edition for manifest in made})
+    assert editions == [0, 1], f"editions {editions}: the second checkpoint came too late"
+    taught = sum(1 for manifest in made if not manifest.cold)
+    assert taught, "nothing was learnt from the answers"
+    print(f"{len(made)} shards, {taught} of them with what the annotator taught; checkpoint 2 from "
+          f"window {min(m.window for m in made if m.edition)} on; killed after {kill:.1f} s of "
+          f"{pace.seconds:.0f}, {lane.answers} answers", flush=True)  # fmt: skip
+    return ""
 
 
-def digests(folder: Path) -> dict[int, str]:
-    """window -> digest of its rows."""
-    found = sorted((folder / "shards").glob("*/manifest.json"))
-    return {int(p.parent.name): json.loads(p.read_bytes())["rows_digest"] for p in found}
+def create_time(stage: Stage, seed: int) -> str:
+    """The records' own times: the digests are those of the demo."""
+    rng, expected = random.Random(seed), digests(stage.place.store)
+    fill(stage.broker, stage.recording, (max(expected) + 4) * stage.demo_period_ms)
+    config = stage.configured("live", stage.kafka(allow_create_time=True), stage.demo_period_ms)
+    stage.copy_decisions("live")
+    enough = rng.choice(WINDOWS_BEFORE_KILL)
+    with Group(config, stage.work / "logs") as group:
+        group.begin(2)
+        until(lambda: len(digests(stage.work / "live")) >= enough, group.check)
+        time.sleep(rng.random())
+        assert len(digests(stage.work / "live")) < len(expected), "it was over before the kill"
+        group.kill(rng.randrange(2))
+        until(lambda: max(expected) in digests(stage.work / "live"), group.check)
+        group.end()
+    made = digests(stage.work / "live")
+    assert made == expected, sorted(w for w in expected if made.get(w) != expected[w])
+    return " as-the-demo=identical"
 
 
-def sluice(*words: object, check: bool = True) -> str:
-    """A command to its end; what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "daemon", *map(str, words)],
-        cwd=ROOT, check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    assert not check or done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+def replayed(stage: Stage, period_ms: int) -> tuple[str, int, int, str]:
+    """(path, rows, groups, digest) of the run, which its recording gives again."""
+    found = []
+    sluice("record", stage.work / "recording", "-c", stage.work / "live.yaml")
+    options = {"path": str(stage.work / "recording")}
+    again = stage.configured("again", {"kind": "replay", "options": options}, period_ms)
+    sluice("run", "-c", again)
+    for name in ("live", "again"):
+        past = history(stage.work / f"{name}.yaml")
+        rolled = rolling.roll(past, past.windows()[-1])
+        rolling.write(past, rolled)
+        path = stage.work / name / rolled.name
+        digest = lineage(past, rolled.rows_digest)
+        found.append((str(path), len(rolled.rows["id"]), len(rolled.kept), digest))
+    assert digests(stage.work / "live") == digests(stage.work / "again"), "it replays otherwise"
+    assert found[0][1:] == found[1][1:], "its rolling reservoir replays otherwise"
+    return found[0]
 
 
-def values(recording: Recording, lane: LaneId) -> list[Message]:
-    reader = LaneReader(recording, lane, 1 << 18)
-    rows: list[Message] = []
-    while (columns := reader.read()) is not None:
-        rows += [(v, t) for t, v in zip(columns.times_ms.tolist(), columns.values, strict=True)]
-    reader.close()
-    return rows
-
-
-def fill(broker: Broker, recording: Recording, flush_ms: int) -> None:
-    """Topics of the same names, with the same times, and a flush record behind each lane."""
-    counts: dict[str, int] = {}
-    for lane in recording.lanes:
-        counts[lane.topic] = max(counts.get(lane.topic, 0), lane.partition + 1)
-    for topic, count in counts.items():
-        broker.create(topic, count, message_timestamp_type="CreateTime")
-    for lane in recording.lanes:
-        broker.produce(lane.topic, [*values(recording, lane), (b"{}", flush_ms)], lane.partition)
-
-
-def configured(folder: Path, work: Path, source: dict[str, Any], store: str) -> Path:
-    """The demo's configuration over another source and store."""
-    given = yaml.safe_load((folder / "sluice.yaml").read_text())
-    given["source"], given["process"] = source, {"threads": 1}
-    given["store"] = {"kind": "local", "options": {"path": str(work / store)}}
-    path = work / f"{store}.yaml"
-    path.write_text(yaml.safe_dump(given))
-    return path
-
-
-def live(config: Path, enough: Callable[[], bool], half: Callable[[], bool], seed: int) -> None:
-    """Two processes; one is killed somewhere after the middle, and a third one comes."""
-    rng, deadline = random.Random(seed), time.monotonic() + SECONDS
-    command = [sys.executable, "-m", "daemon", "run", "-c", str(config)]
-
-    def begin() -> subprocess.Popen[bytes]:
-        return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-
-    running = [begin(), begin()]
-    killed = False
-    try:
-        while not enough():
-            assert time.monotonic() < deadline, "it did not come to its end"
-            assert all(process.poll() is None for process in running), "a process ended"
-            if half() and not killed:
-                time.sleep(rng.random() * 2)  # a random moment
-                victim = running.pop(rng.randrange(2))
-                victim.kill()
-                victim.wait()
-                running.append(begin())
-                killed = True
-            time.sleep(0.1)
-        assert killed, "it was over before anybody was killed"
-        for process in running:
-            process.terminate()
-        assert [process.wait(60) for process in running] == [0, 0]
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
-
-
-def main(folder: Path, seed: int) -> None:
-    expected, recording = digests(folder / "store"), open_recording(folder / "recording")
-    last, period_ms = max(expected), 1000 * yaml.safe_load(
-        (folder / "sluice.yaml").read_text())["stream"]["period"]  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="demo-kafka-") as name:
-        work = Path(name)
-        broker = Broker(work / "broker").start()
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="demo-kafka")
+    parser.add_argument("folder", nargs="?", default="demo", type=Path, help="of `sluice demo`")
+    parser.add_argument("--variant", choices=("append-time", "create-time"), default="append-time")
+    parser.add_argument("--seed", type=int, default=0, help="of the moment of the kill")
+    given = parser.parse_args()
+    place, began = Place(given.folder.resolve()), time.monotonic()
+    work = place.folder / given.variant
+    shutil.rmtree(work, ignore_errors=True)
+    (work / "logs").mkdir(parents=True)
+    with tempfile.TemporaryDirectory(prefix="demo-kafka-") as scratch:
+        broker = Broker(Path(scratch) / "broker").start()
+        assert broker.producer is not None  # made here: threads share it
         try:
-            fill(broker, recording, (last + 4) * period_ms)
-            kinds = {k: sorted({i.lane.topic for i in recording.lanes.values() if i.kind == k})
-                     for k in ("utterances", "labels")}  # fmt: skip
-            options = {
-                "bootstrap": [broker.bootstrap], "topics": kinds["utterances"],
-                "label_topics": kinds["labels"], "group": "demo", "allow_create_time": True,
-            }  # fmt: skip
-            config = configured(folder, work, {"kind": "kafka", "options": options}, "live")
-            origin, target = store_of(folder / "store"), store_of(work / "live")
-            for prefix in DECIDED:
-                for object_ in origin.list(prefix):
-                    target.create(object_, origin.get(object_))
-            made = work / "live"
-            print("feeding done; two processes read, one will be killed", flush=True)
-            live(config, lambda: last in digests(made), lambda: len(digests(made)) > 6, seed)
-            found = {w: d for w, d in digests(made).items() if w <= last}
-            assert found == expected, sorted(w for w in expected if found.get(w) != expected[w])
-            rolled = sluice("roll", last, "-c", config)
-            sluice("record", work / "recording", "-c", config)
-            replay = {"kind": "replay", "options": {"path": str(work / "recording")}}
-            again = configured(folder, work, replay, "replay")
-            sluice("run", "-c", again)
-            assert digests(work / "replay") == digests(made), "the recording replays otherwise"
-            (name_,) = re.findall(r"rolling/\d+-([0-9a-f]+)\.parquet", rolled)[:1]
-            shown = (folder / "store" / "rolling").glob(f"{last:012d}-{name_}*.parquet")
-            assert list(shown), "the rolling reservoir is not that of the demo"
-            lanes = bundle.closings(target, tuple(recording.lanes))
-            print(f"demo: ok shards={len(found)} parts={sum(map(len, lanes.values()))} "
-                  f"digest={name_} as-the-demo=identical replay=identical")  # fmt: skip
+            stage = Stage(place, work, broker, Pace())
+            live = {"append-time": append_time, "create-time": create_time}[given.variant]
+            same = live(stage, given.seed)
+            period_ms = stage.demo_period_ms if same else stage.pace.period_ms
+            path, rows, groups, digest = replayed(stage, period_ms)
+            if same:
+                past = history(place.config)
+                rolled = rolling.roll(past, past.windows()[-1])
+                assert digest == lineage(past, rolled.rows_digest), "the digest is not the demo's"
         finally:
             broker.close()
+    print(f"took {time.monotonic() - began:.0f} s")
+    print(f"demo: ok shard={path} rows={rows} groups={groups} digest={digest}{same} "
+          "replay=identical")  # fmt: skip
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    main(Path(given[0] if given else "demo").resolve(), int(given[1]) if given[1:] else 0)
+    main()

@@ -64,14 +64,14 @@ def configure(root: Path, case: Case, source: str, *, name: str, store: str) -> 
 
 def kafka(broker: Broker, case: Case) -> str:
     """The source of a configuration that reads the case's topics."""
-    topics: dict[str, set[str]] = {"utterances": set(), "labels": set()}
+    topics: dict[str, set[str]] = {"utterances": set(), "labels": set(), "erasures": set()}
     for lane, kind in case.kinds.items():
         topics[kind].add(lane.topic)
-    said, labels = (", ".join(sorted(topics[kind])) for kind in ("utterances", "labels"))
+    said, labels, erased = (", ".join(sorted(names)) for names in topics.values())
     return (
         f"{{kind: kafka, options: {{bootstrap: ['{broker.bootstrap}'], topics: [{said}], "
-        f"label_topics: [{labels}], group: {unique('group')}, allow_create_time: true, "
-        "instance: 'env:NOBODY_HAS_SET_THIS'}}"
+        f"label_topics: [{labels}], erasure_topics: [{erased}], group: {unique('group')}, "
+        "allow_create_time: true, instance: 'env:NOBODY_HAS_SET_THIS'}}"
     )
 
 
@@ -80,9 +80,11 @@ def running(broker: Broker, case: Case, store: Path) -> Iterator[Registry]:
     """A live run until nothing more can be closed. It is a member of its group inside the block."""
     registry = Registry(local.build(local.Options(str(store))))
     publish_all(case, registry.store)
-    said = sorted({lane.topic for lane, kind in case.kinds.items() if kind != "labels"})
-    labels = sorted({lane.topic for lane, kind in case.kinds.items() if kind == "labels"})
-    given = options(broker, *said, labels=tuple(labels), allow_create_time=True)
+    said, labels, erased = (
+        tuple(sorted({lane.topic for lane, kind in case.kinds.items() if kind == wanted}))
+        for wanted in ("utterances", "labels", "erasures")
+    )
+    given = options(broker, *said, labels=labels, erasure_topics=erased, allow_create_time=True)
     source = Follower(given).source
     loop = world_of(case, registry.store).loop(source)  # type: ignore[arg-type]
     deadline, quiet = time.monotonic() + DEADLINE_SECONDS, 0

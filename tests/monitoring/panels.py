@@ -59,7 +59,7 @@ def since(series: str, legend: str) -> Query:
     return Query(f"time() - max (sluice_{series}_timestamp_seconds{{OURS}})", legend)
 
 
-MEANT = "suspect|no_consent|no_label|outside_band"
+MEANT = "suspect|no_consent|no_label|outside_band|already_emitted"
 UNUSABLE = (
     f'sum (rate(sluice_refusals_total{{OURS, reason!~"{MEANT}"}}[1h])) '
     "/ sum (rate(sluice_records_total{OURS}[1h]))"
@@ -156,9 +156,10 @@ FLOW = (
                  "/ sum (rate(sluice_records_total{OURS}[1h]))", "late"),)),
     Panel("Parts", "In the last hour, by what closed the window: a record, another lane's part, "
           "the end, an operator.", "short", (hourly("parts_total", "closed_by"),), stacked=True),
-    Panel("Shards", "Made, and announced, in the last hour.", "short",
+    Panel("Shards", "Made, and announced, in the last hour; rows erased of those before.", "short",
           (hourly("shards_total", legend="made"),
-           hourly("announcements_total", legend="announced"))),
+           hourly("announcements_total", legend="announced"),
+           hourly("erased_rows_total", legend="rows erased"))),
     Panel("Trouble", "In the last hour: retries of source or store, races lost, lanes moved, dead "
           "letters. SluiceRetrying, SluiceLostRaces, SluiceRebalanceStorm.", "short",
           (hourly("retries_total", legend="retries"),

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.corpus import Corpus, Row, hashed_split, read
 from daemon.demo import house
-from daemon.demo.corpus import Corpus, Row, hashed_split, read
-from daemon.demo.dice import Dice, zipf
 from daemon.demo.house import home, tagged, unclaimed
 from daemon.demo.stream import slots
 from daemon.ports import EXIT_CONFIG, Fatal
@@ -204,20 +203,3 @@ def test_slots_of_a_name_that_comes_twice() -> None:
     row = Row("a b c d e", "x", ("B-n", "I-n", "B-n", "I-n", "I-m"))
     assert slots(row) == {"n": "a b"}
     assert slots(Row("a", "x")) == {}
-
-
-def test_dice_are_the_same_everywhere() -> None:
-    # SHAKE128 of a name: neither numpy's version nor the machine has a say
-    assert Dice("a", 1).below("p", 5, 100).tolist() == [59, 12, 33, 20, 94]
-    assert Dice("a").named(1).uniform("p") == Dice("a", 1).uniform("p")
-    assert Dice("a", 1).uniform("p") != Dice("a1").uniform("p") != Dice("a", "1").uniform("p")
-
-
-@given(st.integers(0, 50), st.integers(0, 2**32))
-def test_dice_shuffle_and_stay_in_range(count: int, seed: int) -> None:
-    dice = Dice("x", seed)
-    assert sorted(dice.shuffled("s", range(count))) == list(range(count))
-    assert set(dice.below("b", 200, 7).tolist()) <= set(range(7))
-    picked = dice.weighted("w", 400, zipf(4, 1.0) * [1, 0, 1, 1])
-    assert set(picked.tolist()) == {0, 2, 3}
-    assert (picked == 0).sum() > (picked == 3).sum()

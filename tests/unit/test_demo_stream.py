@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
+from daemon.corpus import Corpus, Row
 from daemon.decode.decoder import Decoded, Decoder
 from daemon.decode.normalise import normaliser
-from daemon.demo.corpus import Corpus, Row
-from daemon.demo.dice import Dice
 from daemon.demo.house import home
 from daemon.demo.mistakes import FAULTS, NEAREST, SURFACES, answer, confusable, spoil, surface
 from daemon.demo.stream import Stream, make, record_map
 from daemon.demo.traffic import Shape, plan
 from daemon.policy import Policy
 from daemon.ports import Fatal
+from scoring.training.dice import Dice
 from scoring.types import Reason
 
 SHAPE = Shape(records=6_000, windows=12, malformed=0.02)

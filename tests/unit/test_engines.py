@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.models import lengths, table
+from scoring.models import lengths, table, torch_network
 from scoring.models import torch as engine
 from scoring.models.base import BadModel, Files
 from scoring.models.cpu import cpu_level, level_of
@@ -129,7 +129,7 @@ def test_bad_weights_are_refused(raw: bytes) -> None:
 
 
 def test_long_headers_are_refused_unparsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "HEADER_MAX", 1000)
+    monkeypatch.setattr(torch_network, "HEADER_MAX", 1000)
     with pytest.raises(BadModel, match=r"model\.safetensors is cut off or no"):
         engine.build(hf(), 1)
 

@@ -12,6 +12,7 @@
   "bootstrap" $kafka.bootstrap
   "topics" $kafka.topics
   "label_topics" $kafka.labelTopics
+  "erasure_topics" $kafka.erasureTopics
   "group" (include "sluice.group" .)
   "allow_create_time" $kafka.allowCreateTime
   "security" (include "sluice.kafkaSecurity" . | fromJson)

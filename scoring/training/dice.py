@@ -1,4 +1,4 @@
-"""Repeatable draws for the demo: a name gives a stream of numbers, the same on every machine.
+"""Repeatable draws of experiments: a name gives a stream of numbers, the same on every machine.
 
 The numbers are the output of SHAKE128 (FIPS 202) over the name, read as 53-bit fractions, so
 they depend neither on a library's generator nor on its version.

@@ -1,0 +1,113 @@
+"""Arms of ours: the product's own functions, told what the daemon would know and nothing else.
+
+Scores were graded by the checkpoint, the noise rate is that of the audit arm, spreads and traffic
+are those of the rows selected from (as `sluice select` on a file has them).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import msgspec
+import numpy.typing as npt
+
+from buffers.base import Ids
+from daemon.benchmark.stages import Stage
+from daemon.offline import selection, terms
+from daemon.policy import Arms, Groups, Kind, Policy, Quarantine
+from scoring.training.dice import Ints64
+
+BASE = Policy(
+    scores=(Kind("entropy"),),
+    groups=Groups(by=("label",), support=20),
+    arms=Arms(audit_rows=500),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """What an arm keeps."""
+
+    rows: Ints64  # (k,) events of the stream
+    records: npt.NDArray[Any] | None = None  # (k,) events that each stands for, if they count
+    suspects: int = 0  # events that were put aside as doubtful
+
+
+def by_score(kind: str, score: str, **options: object) -> Policy:
+    """One score and one policy, unbalanced, repeats and all: what the papers do."""
+    return msgspec.structs.replace(
+        BASE,
+        identity="id",
+        select=Kind(kind, {"score": score, **options}),
+        reservoir=Kind("uniform"),
+    )
+
+
+def between(policy: Policy, low: float, high: float) -> Policy:
+    """The policy with other quantiles of its scores."""
+    learning = msgspec.structs.replace(policy.learning, low_quantile=low, high_quantile=high)
+    return msgspec.structs.replace(policy, learning=learning)
+
+
+def unweighed(
+    identity: Literal["text", "id"], reservoir: str, *, quarantine: bool, margin: float = 1.0
+) -> Policy:
+    """No score: every accepted row weighs the same."""
+    alike = Kind("default", {"eps": 1.0}) if quarantine else Kind("uniform")
+    return msgspec.structs.replace(
+        BASE,
+        identity=identity,
+        select=alike,
+        reservoir=Kind(reservoir),
+        quarantine=Quarantine(margin=margin),
+    )
+
+
+def default(
+    score: str = "entropy",
+    eps: float = 0.1,
+    exponent: float = 0.5,
+    margin: float = 1.3,
+) -> Policy:
+    """The recommended policy: each text once, suspects aside, balanced, weighed by one score."""
+    return msgspec.structs.replace(
+        BASE,
+        select=Kind("default", {"score": score, "eps": eps}),
+        groups=msgspec.structs.replace(BASE.groups, traffic_exponent=exponent),
+        quarantine=Quarantine(margin=margin),
+    )
+
+
+def recommended(
+    score: str = "entropy", eps: float = 0.1, exponent: float = 0.5, margin: float = 1.0
+) -> Policy:
+    """As `default`, with what was chosen on validation rows: docs/results/default.md."""
+    return default(score, eps, exponent, margin)
+
+
+RECOMMENDED = recommended()
+
+
+def choose(stage: Stage, policy: Policy, capacity: int) -> Choice:
+    """The rows that the product keeps of the stage's stream under this policy."""
+    key = f"benchmark {stage.world.seed}".encode()
+    names = [stage.world.texts.classes[place] for place in stage.given.tolist()]
+    keys = _ids(len(names), key) if policy.identity == "id" else _said(stage.world.texts.said, key)
+    keys = keys if policy.identity == "id" else keys[stage.rows]
+    offered = terms.Candidates(stage.scored, keys, names)
+    audit = len(stage.audit), stage.wrong
+    rules = terms.rules_for(offered, policy, stage.classes, key, audit)
+    kept = selection.select(offered, rules, capacity)
+    return Choice(kept.rows, kept.multiplicity, int((kept.reasons > 0).sum()))
+
+
+@lru_cache(maxsize=4)
+def _ids(count: int, key: bytes) -> Ids:
+    return terms.id_keys([str(place) for place in range(count)], key)
+
+
+@lru_cache(maxsize=4)
+def _said(said: tuple[str, ...], key: bytes) -> Ids:
+    return terms.text_keys(said, BASE, key)

@@ -1,0 +1,134 @@
+"""Tuning: the knobs of the default policy, on validation rows of a corpus whose test split is cut.
+
+One knob moves at a time, the others stay as recommended. The choice is a person's, written into
+`ours.RECOMMENDED`; this page is what it was made on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+
+import msgspec
+import numpy as np
+
+from daemon.benchmark import arms, cells, ours, pages, runs
+from daemon.benchmark.arms import Arm
+from daemon.benchmark.cells import Cell, Key
+from daemon.benchmark.features import Texts
+from daemon.benchmark.ours import Choice
+from daemon.benchmark.stages import Stage, capped
+from daemon.policy import Policy
+from daemon.ports import Clock, Store
+
+SCENARIOS = ("clean", "flips-10", "near-10")
+BUDGETS = (0.5, 0.2, 0.1)
+BOUNDS = ("everything", "oracle", "random")
+
+
+def variants() -> Mapping[str, Arm]:
+    """The bounds, the recommended policy, and it with one knob moved."""
+    made: dict[str, Arm] = {name: arms.arms()[name] for name in BOUNDS}
+    policies: dict[str, Policy] = {"recommended": ours.RECOMMENDED}
+    for margin in (1.0, 1.3, 1.6):
+        policies[f"margin-{margin}"] = ours.recommended(margin=margin)
+    for exponent in (0.0, 0.25, 0.5, 0.75, 1.0):
+        policies[f"exponent-{exponent}"] = ours.recommended(exponent=exponent)
+    for eps in (0.03, 0.1, 0.3, 1.0):
+        policies[f"eps-{eps}"] = ours.recommended(eps=eps)
+    for score in ("entropy", "margin", "el2n", "least_confidence"):
+        policies[f"score-{score}"] = ours.recommended(score=score)
+    made |= {n: Arm("ours", partial(_plain, p)) for n, p in policies.items()}
+    for counted in (0.25, 0.5, 1.0):
+        made[f"counted-{counted}"] = Arm("ours", partial(_counted, counted))
+    for ceiling in (0.2, 0.3, 0.4, 0.5):
+        made[f"ceiling-{ceiling}"] = Arm("ours", partial(_capped, ceiling))
+    return made
+
+
+def _plain(policy: Policy, stage: Stage, capacity: int) -> Choice:
+    choice = ours.choose(stage, policy, capacity)
+    return Choice(choice.rows, None, choice.suspects)
+
+
+def _counted(power: float, stage: Stage, capacity: int) -> Choice:
+    choice = ours.choose(stage, ours.RECOMMENDED, capacity)
+    assert choice.records is not None  # the product counts
+    return Choice(choice.rows, choice.records**power, choice.suspects)
+
+
+def _capped(ceiling: float, stage: Stage, capacity: int) -> Choice:
+    """No label is suspect above a plausibility: a knob that the policy does not have (yet)."""
+    return _plain(ours.RECOMMENDED, capped(stage, ceiling), capacity)
+
+
+def keys(corpora: Mapping[str, Texts], seeds: int) -> Iterator[Key]:
+    """All cells, seeds first."""
+    for seed in range(seeds):
+        for corpus in corpora:
+            for scenario in SCENARIOS:
+                for name, arm in variants().items():
+                    for budget in BUDGETS if arm.budgets else (1.0,):
+                        yield Key(corpus, "valid", scenario, seed, name, budget)
+
+
+def size(seeds: int) -> int:
+    """Cells of one corpus."""
+    return sum(len(BUDGETS) if arm.budgets else 1 for arm in variants().values()) * (
+        seeds * len(SCENARIOS)
+    )
+
+
+def measure(
+    corpora: Mapping[str, Texts],
+    store: Store,
+    clock: Clock,
+    seeds: int,
+    *,
+    until: float | None = None,
+    advance: Callable[[int], None] = lambda _steps: None,
+) -> bool:
+    """Measure what is missing. False: the time was up."""
+    known = variants()
+    every = list(keys(corpora, seeds))
+    return runs.work(every, known, corpora, store, clock, until=until, advance=advance)
+
+
+def page(store: Store, corpora: Mapping[str, Texts], run: pages.Run) -> str:
+    """Means over seeds of every variant, as Markdown."""
+    told = (
+        f"{run.told()}. Means over seeds: macro / traffic-weighted accuracy in percent. One knob "
+        "moves at a time. No row of a test split was read.\n"
+    )
+    parts = ["# The default policy's knobs, on validation rows\n", told]
+    for corpus in corpora:
+        for scenario in SCENARIOS:
+            found = _cells(store, corpus, scenario)
+            header = ("variant", "seeds", *(f"{b:.0%} kept" for b in BUDGETS), "noise at 50%")
+            rows = [_row(name, arm, found) for name, arm in variants().items()]
+            parts += [f"## {corpus}: {scenario}\n", pages.table(header, rows)]
+    return "\n".join(parts)
+
+
+def _cells(store: Store, corpus: str, scenario: str) -> dict[tuple[str, float], list[Cell]]:
+    made: dict[tuple[str, float], list[Cell]] = {}
+    for name in store.list(f"cells-{cells.VERSION}/{corpus}/valid/{scenario}/"):
+        *_, arm, budget = name.split("/")
+        cell = msgspec.json.decode(store.get(name), type=Cell)
+        made.setdefault((arm, float(budget.removesuffix(".json"))), []).append(cell)
+    return made
+
+
+def _row(name: str, arm: Arm, found: Mapping[tuple[str, float], list[Cell]]) -> list[str]:
+    shown, seeds, noise = [], 0, ""
+    for budget in BUDGETS:
+        there = found.get((name, budget if arm.budgets else 1.0), [])
+        seeds = len(there)
+        if not there:
+            shown.append("")
+            continue
+        macro = 100 * float(np.mean([cell.macro for cell in there]))
+        traffic = 100 * float(np.mean([cell.traffic for cell in there]))
+        shown.append(f"{macro:.2f} / {traffic:.2f}")
+        noise = noise or f"{float(np.mean([cell.noise for cell in there])):.4f}"
+    return [name, str(seeds), *shown, noise]

@@ -1,0 +1,1 @@
+"""Selection for people with a data set instead of a topic."""

@@ -1,0 +1,124 @@
+"""The selection of one window in memory: no store, no lanes, the same functions.
+
+For whoever selects hundreds of times from rows that are scored already. The rows that it keeps,
+with their ranks, taus and chances, are those of the shard that the daemon makes of the same records
+under the same rules. The arms beside the selection are drawn by `sampled`.
+
+Why one stage is enough where the daemon has two (lanes, then their merge): what a group owns of a
+smaller capacity is a prefix of what it owns of a larger one, so the smallest rank that either stage
+turned away is the one that this stage turns away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from buffers import draw, uniform
+from buffers.base import NEVER, Ids, Int64s
+from daemon.lanes.arms import build_pool
+from daemon.learning.rules import Rules
+from daemon.offline.terms import Candidates, weigher
+from daemon.shards.merge import contradictions, standing
+from scoring.types import GRID, NO_LABEL, Grid
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """The selected rows, k of n, ascending: of one text the first row is shown."""
+
+    rows: Int64s  # (k,) indices of candidates
+    groups: npt.NDArray[np.int32]  # (k,) index into `Rules.groups`
+    multiplicity: Int64s  # (k,) accepted candidates with this key
+    weights: Grid  # (k,) 1 to GRID
+    log_ranks: Int64s  # (k,) in steps of 1 / draw.RANK_UNIT
+    log_taus: Int64s  # (k,) of the row's group, NEVER where nothing was turned away
+    inclusion: npt.NDArray[np.float64]  # (k,) chance that the row was selected, in (0, 1]
+    taus: dict[str, int]  # group -> log-rank, of groups that turned rows away
+    contradicted: Int64s  # candidates put aside: another label of their text is more plausible
+    reasons: npt.NDArray[np.uint8]  # (n,) codes of scoring.types.REASONS: 0 accepted
+
+
+def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
+    """Weigh, keep each text once, balance to `capacity` rows, put contradictions aside.
+
+    Another key of the rules is another draw. Order and repetition of the candidates change
+    nothing but which row of a text is shown.
+    """
+    scored = candidates.scored
+    weighed = weigher(rules.policy).weigh(scored, rules.terms)
+    index = rules.index
+    groups = np.fromiter((index.get(n, 0) for n in candidates.names), np.int32, len(scored.argmax))
+    keys = _told_apart(candidates, groups, rules)
+    accepted = np.flatnonzero(weighed.reasons == 0)
+    box = build_pool(rules, capacity)
+    if len(accepted):
+        drawn = draw.draw(keys[accepted], "select", rules.epoch, rules.key)
+        ranks = draw.log_rank(drawn, weighed.weights[accepted])
+        own = keys[accepted]
+        box.offer_many(groups[accepted], ranks, own, accepted, range(len(accepted)))
+    kept, taus = box.items(), box.thresholds()
+    losers = _losers(kept.orders, keys, groups, candidates, rules)
+    stay = np.flatnonzero(~np.isin(kept.orders, losers))
+    stay = stay[np.argsort(kept.orders[stay])]
+    rows, of = kept.orders[stay], kept.groups[stay]
+    return Kept(
+        rows=rows,
+        groups=of,
+        multiplicity=kept.multiplicity[stay],
+        weights=weighed.weights[rows],
+        log_ranks=kept.log_ranks[stay],
+        log_taus=taus[of],
+        inclusion=draw.inclusion(weighed.weights[rows], taus[of]),
+        taus={n: t for n, t in zip(rules.groups, taus.tolist(), strict=True) if t != NEVER},
+        contradicted=losers,
+        reasons=weighed.reasons,
+    )
+
+
+def sampled(ids: Ids, rules: Rules, arm: str, capacity: int) -> Int64s:
+    """Rows of an arm that draws uniformly by utterance id ("audit", "random"): ascending."""
+    box = uniform.build(capacity, rules.quotas)
+    ranks = draw.log_rank(
+        draw.draw(ids, arm, rules.epoch, rules.key), np.full(len(ids), GRID, np.int16)
+    )
+    none, rows = np.zeros(len(ids), np.int32), np.arange(len(ids))
+    box.offer_many(none, ranks, ids, rows, range(len(ids)))
+    return np.sort(box.items().orders)
+
+
+def _told_apart(candidates: Candidates, groups: npt.NDArray[np.int32], rules: Rules) -> Ids:
+    """Keys of rows; as daemon.lanes.gather, two names that share `(other)` are two keys."""
+    keys = candidates.keys.copy()
+    for row in [] if rules.cold else np.flatnonzero(groups == 0).tolist():
+        keys[row, 1] ^= np.uint64(rules.mask(0, candidates.names[row]))
+    return keys
+
+
+def _losers(
+    rows: Int64s,
+    keys: Ids,
+    groups: npt.NDArray[np.int32],
+    candidates: Candidates,
+    rules: Rules,
+) -> Int64s:
+    """Selected rows whose text is selected under a more plausible label too; ascending."""
+    _, text, count = np.unique(
+        candidates.keys[rows], axis=0, return_inverse=True, return_counts=True
+    )
+    rivals = rows[count[text.ravel()] > 1].tolist()
+    names = [candidates.names[row] for row in rivals]
+    labels = candidates.scored.labels[rivals].tolist()
+    columns = {
+        "label": [n if k != NO_LABEL else None for n, k in zip(names, labels, strict=True)],
+        "intent": names,
+        "argmax": names,
+        "plausibility": candidates.scored.plausibility[rivals].tolist(),
+        "group": [rules.groups[group] for group in groups[rivals].tolist()],
+        "key_hi": keys[rivals, 0].tolist(),
+        "key_lo": keys[rivals, 1].tolist(),
+    }
+    placed = ((row, standing(columns, at, rules)) for at, row in enumerate(rivals))
+    return np.array(sorted(contradictions(placed)), np.int64)

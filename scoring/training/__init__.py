@@ -1,0 +1,1 @@
+"""The reference trainer: small, repeatable to the last bit, on a CPU."""

@@ -1,0 +1,67 @@
+"""Which rows an epoch trains on: all, the hardest of now, or others drawn anew.
+
+`dynamic` is the schedule of NLU on Data Diets (Attendu and Corbeil 2023, arXiv 2306.03208): some
+epochs on everything, then all rows are scored by a forward pass, the top share is trained on for
+some epochs, all rows are scored again, and so on. Nothing is removed for good. `random` draws as
+many rows at the same moments; `full` is what both are compared with.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import numpy as np
+from msgspec import Meta, Struct
+
+from scoring.training.dice import Dice, Ints64
+from scoring.types import Floats
+
+Kind = Literal["full", "dynamic", "random"]
+
+
+class Schedule(Struct, frozen=True, forbid_unknown_fields=True):
+    """When rows are chosen, and how many."""
+
+    kind: Kind = "full"
+    keep: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5  # share of the rows
+    warm: Annotated[int, Meta(ge=0)] = 1  # epochs on all rows first (tau of the paper)
+    every: Annotated[int, Meta(ge=1)] = 2  # epochs on one choice (T of the paper)
+    offset: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0  # share of the hardest that is left out
+    alpha: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.8  # weight of the newest round
+    c: Annotated[float, Meta(ge=0.0, le=6.0)] = 1.0  # what unrest is worth: times the deviation
+
+    def chooses(self, epoch: int) -> bool:
+        """Rows are chosen before this epoch, 0 being the first."""
+        after = epoch - self.warm
+        return self.kind != "full" and after >= 0 and after % self.every == 0
+
+    def scores(self, epoch: int) -> bool:
+        """All rows are scored before this epoch. A first choice without a trained epoch is random,
+        as in the paper's code: an untrained model's errors say nothing (arXiv 2303.14753)."""
+        return self.kind == "dynamic" and epoch > 0 and self.chooses(epoch)
+
+    def size(self, rows: int) -> int:
+        """How many rows are kept, at least one."""
+        return max(1, math.ceil(round(self.keep * rows, 6)))
+
+    def seen(self, epochs: int, rows: int) -> tuple[int, int]:
+        """(trained, scored) rows of a whole training."""
+        warm = epochs if self.kind == "full" else min(self.warm, epochs)
+        scored = sum(map(self.scores, range(epochs))) * rows
+        return warm * rows + (epochs - warm) * self.size(rows), scored
+
+
+def hardest(scores: Floats, size: int, offset: float) -> Ints64:
+    """The `size` rows of the largest scores, ascending; the share `offset` above them is left out.
+
+    Equal scores go by row. Where fewer are left below the offset, the offset gives way.
+    """
+    order = np.argsort(-scores, kind="stable")
+    first = min(int(offset * len(scores)), len(scores) - size)
+    return np.sort(order[first : first + size])
+
+
+def drawn(rows: int, size: int, dice: Dice, epoch: int) -> Ints64:
+    """`size` of the rows without replacement, ascending."""
+    return np.sort(dice.permutation(f"choice {epoch}", rows)[:size])

@@ -1,0 +1,194 @@
+"""Erasures under crashes, rivals and replays: the same versions, the same bytes (laws 6 and 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from daemon.derived import rolling
+from daemon.derived.history import History
+from daemon.ports import Store
+from daemon.registry import bundle, versions
+from daemon.registry.registry import Registry
+from daemon.running.engines import Engines
+from daemon.running.erasing import Eraser
+from daemon.stores.memory import MemoryStore
+from tests.cases import Schedule, schedules
+from tests.erasing import ask, case_of, contents, copied, readable, text_of, versions_of
+from tests.streams import KEY
+from tests.worlds import Stepper, outcome, play, publish_all, shards, world_of
+
+ASKED = (
+    ask(5, id="u500"), ask(7, user="p3"), ask(7, id="u501"), ask(8, id="u502"), ask(8, foo=1),
+)  # fmt: skip
+CASE = case_of(*ASKED)
+
+
+@pytest.fixture(scope="module")
+def before() -> Store:
+    """All shards, one rolled, and no erasure done: whoever comes next begins with the first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Eraser, "due", lambda self: False)
+        store = play(CASE, Schedule())
+    history = History(Registry(store), Engines(store, KEY, threads=1))
+    rolling.write(history, rolling.roll(history, 6))
+    return store
+
+
+def eraser_of(store: Store) -> Eraser:
+    registry = Registry(store)
+    registry.start()
+    return Eraser(registry, KEY, lambda event, facts: None)
+
+
+def finish(store: Store) -> None:
+    eraser = eraser_of(store)
+    while eraser.due():
+        pass
+
+
+@pytest.fixture(scope="module")
+def after(before: Store) -> dict[str, bytes]:
+    """What is there once all erasures are done."""
+    store = copied(before)
+    finish(store)
+    assert len(contents(store)) > len(contents(before))
+    return contents(store)
+
+
+class Hooked:
+    """A store that does something else before or after one of its calls."""
+
+    def __init__(self, store: Store, at: int, act: Callable[[], None], *, writes: bool) -> None:
+        self.store, self.left, self.act, self.writes = store, at, act, writes
+        self.list = partial(self._call, store.list, False)
+        self.get = partial(self._call, store.get, False)
+        self.create = partial(self._call, store.create, True)
+        self.efface = partial(self._call, store.efface, True)
+
+    def _call(self, call, write, *given):  # type: ignore[no-untyped-def]
+        """The moment between two things that a process does."""
+        if write or not self.writes:
+            self.left -= 1
+            if self.left == 0:
+                self.act()
+        done = call(*given)
+        return iter(list(done)) if isinstance(done, Iterator) else done
+
+
+class Crash(BaseException):
+    """The process is gone: nothing may catch this."""
+
+
+def dies() -> None:
+    raise Crash
+
+
+def calls(before: Store, *, writes: bool) -> int:
+    """How many there are while all is erased."""
+    hooked = Hooked(copied(before), 0, dies, writes=writes)
+    finish(hooked)
+    return -hooked.left
+
+
+def test_a_death_at_any_write_changes_nothing(before: Store, after: dict[str, bytes]) -> None:
+    count = calls(before, writes=True)
+    assert count > 20
+    for at in range(1, count + 1):
+        store = copied(before)
+        with pytest.raises(Crash):
+            finish(Hooked(store, at, dies, writes=True))
+        finish(store)
+        assert contents(store) == after, at
+
+
+def test_a_process_that_dies_again_and_again_comes_to_the_same_end(
+    before: Store, after: dict[str, bytes]
+) -> None:
+    store = copied(before)
+    for at in range(1, 200):
+        try:
+            finish(Hooked(store, 1 + at // 8, dies, writes=True))
+        except Crash:
+            continue
+        break
+    assert contents(store) == after
+
+
+def check_rival(before: Store, after: dict[str, bytes], at: int) -> None:
+    """Between two calls of one process another does everything."""
+    store = copied(before)
+    finish(Hooked(store, at, lambda: finish(store), writes=False))
+    assert contents(store) == after, at
+
+
+def test_who_comes_late_brings_nothing_back(before: Store, after: dict[str, bytes]) -> None:
+    count = calls(before, writes=False)
+    for at in range(1, count, 1 + count // 16):
+        check_rival(before, after, at)
+
+
+@pytest.mark.slow
+def test_who_comes_late_at_any_call_brings_nothing_back(
+    before: Store, after: dict[str, bytes]
+) -> None:
+    for at in range(1, calls(before, writes=False)):
+        check_rival(before, after, at)
+
+
+def test_what_was_rolled_before_is_a_stub(before: Store, after: dict[str, bytes]) -> None:
+    names = [name for name in after if name.startswith("rolling/")]
+    store = MemoryStore()
+    for name in names:
+        assert text_of(501) in dict(readable(before))[name], "so this can fail"
+        store.create(name, after[name])
+    assert names and not any("secret" in said for _, said in readable(store))
+
+
+def without_parts(store: Store) -> dict[str, bytes]:
+    """Parts and manifests say how lanes happened to close their windows; the rest is equal."""
+    kept = ("erased/", "rolling/", "shards/")
+    found = {name: data for name, data in contents(store).items() if name.startswith(kept)}
+    return {name: data for name, data in found.items() if not name.endswith("manifest.json")}
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_any_schedule_gives_the_same_versions(number: int) -> None:
+    first = play(CASE, Schedule())
+    other = play(CASE, schedules(number, 3)[number])
+    assert without_parts(other) == without_parts(first)
+    assert outcome(other) == outcome(first) and versions_of(other) == versions_of(first)
+    for window in shards(first):
+        for each in versions.numbers(first, window):
+            one, two = (versions.manifest(store, window, each) for store in (first, other))
+            assert one.revision == two.revision
+
+
+def test_the_replay_of_a_recorded_run_makes_every_version() -> None:
+    origin = play(CASE, schedules(5, 3)[2])
+    cuts = bundle.closings(origin, tuple(CASE.records))
+    replayed = MemoryStore()
+    bundle.copy_decisions(origin, replayed)
+    play(CASE, Schedule(), store=replayed, recorded=cuts)
+    assert without_parts(replayed) == without_parts(origin)
+    assert len(versions_of(replayed)) > len(shards(replayed))
+
+
+def test_two_processes_make_each_version_once() -> None:
+    """Both read, close, make shards and erase; turns as they come."""
+    expected = play(CASE, Schedule())
+    store = MemoryStore()
+    publish_all(CASE, store)
+    rivals = [Stepper(world_of(CASE, store), CASE, way) for way in schedules(3, 4)[2:]]
+    for _ in range(4_000):
+        for rival in rivals:
+            rival.turn()
+        if all(rival.ended() for rival in rivals):
+            break
+    for rival in rivals:
+        assert rival.ended()
+        rival.close()
+    assert without_parts(store) == without_parts(expected)
+    assert outcome(store) == outcome(expected)
