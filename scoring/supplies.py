@@ -19,7 +19,7 @@ Tags = tuple[str, ...]  # of a text: the slot tag of each of its words, which `s
 SUPPLIERS: Mapping[str, str] = {
     "hidden": "a checkpoint exported with the input of its last layer",
     "slots": "a checkpoint with a slot head",
-    "history": "earlier checkpoints: policy.history, or `sluice publish --history`",
+    "history": "earlier checkpoints: policy.history, or `sluice publish --history LIST`",
     "hidden_history": "earlier checkpoints, each exported with the input of its last layer, all of "
     "one width",
     "gradient": "engine torch, and three or more earlier checkpoints of the same tokenizer and "
@@ -28,9 +28,9 @@ SUPPLIERS: Mapping[str, str] = {
     "names the tags of its slot head",
     "slot_hidden": "a checkpoint exported with the input of its slot layer",
     "lengths": "an engine that says how many tokens it read: all of ours do",
-    "reference": "`sluice publish --reference`: a checkpoint trained on held-out rows alone",
+    "reference": "`sluice publish --reference CHECKPOINT`: one trained on held-out rows alone",
     "prior": "shares of the classes in the pinned calibration, which a run always has",
-    "trails": "`sluice publish --sample` with labels, and tags of the words",
+    "trails": "`sluice publish --sample FILE` with labels, and tags of the words",
 }
 FIELDS: Mapping[str, str] = {"slots": "slot_probs", "gradient": "gradients"}  # others: their name
 OF_CLASSES = frozenset({"prior", "trails"})  # tables: the same for all rows

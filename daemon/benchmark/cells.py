@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +14,6 @@ from daemon.benchmark import pupils, statistics
 from daemon.benchmark.arms import Arm
 from daemon.benchmark.stages import Stage
 from daemon.ports import Clock, Missing, Store
-from scoring.training.dice import Floats64
 
 VERSION = "1"  # of what a cell means: another one begins anew
 
@@ -77,6 +76,7 @@ def measure(stage: Stage, arm: Arm, budget: float, clock: Clock) -> Cell:
         len(texts.classes),
         seed=stage.world.seed,
         weights=None if choice.records is None else choice.records.astype(np.float32),
+        steps=pupils.STEPS,
     )
     trained = clock.monotonic()
     right = pupils.hits(head, texts.asked, texts.asked_classes)
@@ -130,13 +130,10 @@ def world_name(key: Key) -> str:
     return f"worlds-{VERSION}/{key.corpus}/{key.split}/{key.scenario}/{key.seed:03d}.json"
 
 
-def right(cells: Sequence[Cell], rows: int) -> Floats64:
-    """(s, m) 1 where the answer was right."""
-    unpacked = [
-        np.unpackbits(np.frombuffer(base64.b64decode(cell.right), np.uint8), count=rows)
-        for cell in cells
-    ]
-    return np.array(unpacked, np.float64).reshape(len(cells), rows)
+def right(cell: Cell, rows: int) -> npt.NDArray[np.int8]:
+    """(m,) 1 where the answer was right."""
+    bits = np.frombuffer(base64.b64decode(cell.right), np.uint8)
+    return np.unpackbits(bits, count=rows).astype(np.int8)
 
 
 def read(store: Store, key: Key) -> Cell | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from daemon.benchmark.arms import arms
 from daemon.benchmark.statistics import Interval
 from daemon.benchmark.tables import Line, Results
 
@@ -47,11 +48,8 @@ def at_least(scenario: str, goal: str, value: Interval | None, least: float) -> 
 
 
 def against(found: Results, scenario: str, budget: float, to: str, figure: str) -> Interval | None:
-    """Of the recommended policy to random rows or to everything."""
-    line = found.line(scenario, OURS, budget)
-    differences = {} if line is None else getattr(line, f"to_{to}")
-    value: Interval | None = differences.get(figure)
-    return value
+    """Of the recommended policy to random rows, to everything or to the oracle."""
+    return _of(found, scenario, OURS, budget, to, figure)
 
 
 def _accuracies(found: Results) -> Iterator[Goal]:
@@ -66,27 +64,14 @@ def _accuracies(found: Results) -> Iterator[Goal]:
         yield at_least(scenario, name, value, points * POINT)
         if short is not None:
             name = f"{budget:.0%} kept: macro within {short} points of the oracle"
-            gap = to_oracle(found, scenario, budget)
-            yield at_least(scenario, name, gap, -short * POINT)
+            value = against(found, scenario, budget, "oracle", "macro")
+            yield at_least(scenario, name, value, -short * POINT)
     for budget in (0.5, 0.2):
         value = against(found, "clean", budget, "everything", "macro")
         goal = Goal("clean", f"{budget:.0%} kept: macro not below everything", "not measured", None)
         if value is not None:
             goal = goal._replace(ours=shown(value), reached=value.high >= 0, certain=value.low >= 0)
         yield goal
-
-
-def to_oracle(found: Results, scenario: str, budget: float) -> Interval | None:
-    """Difference to the oracle, as far as the differences to everything tell: a bound of it."""
-    ours = against(found, scenario, budget, "everything", "macro")
-    oracle = found.line(scenario, "oracle", 1.0)
-    if ours is None or oracle is None or "macro" not in oracle.to_everything:
-        return None
-    best = oracle.to_everything["macro"]
-    # estimates subtract; the interval adds half widths, wider than the paired one
-    half = max(ours.high - ours.estimate, best.estimate - best.low)
-    gap = ours.estimate - best.estimate
-    return Interval(gap, gap - half, gap + half)
 
 
 def _traffic(found: Results) -> Iterator[Goal]:
@@ -125,7 +110,43 @@ def _others(found: Results) -> Iterator[Goal]:
     for scenario in ("early-2000", "early-400", "worse-20", "worse-40"):
         value = against(found, scenario, 0.5, "random", "macro")
         yield at_least(scenario, "50% kept: the policy still beats random", value, 1e-9)
+    yield from _controls(found)
     yield weak(found.line("weak", OURS, 0.5), found.line("weak", CONTROL, 0.5))
+
+
+def _controls(found: Results) -> Iterator[Goal]:
+    """What arms of the papers should do, and that no arm of ours is below random."""
+    for arm, kind in arms().items():
+        for budget in (0.5, 0.2) if kind.group == "ours" else ():
+            value = _of(found, "clean", arm, budget, "random")
+            if value is not None:
+                name = f"{budget:.0%} kept: {arm} not below random (interval)"
+                yield Goal("clean", name, shown(value), value.high >= 0, value.low >= 0)
+    for scenario, arm, budget, to, name, sign in (
+        ("untrained", "grand.top", 0.5, "random", "GraNd at init does not beat random", -1),
+        ("untrained", "input_norm.top", 0.5, "random", "input norm does not beat random", -1),
+        ("steps-50", "el2n.top", 0.5, "random", "after one epoch EL2N beats random", 1),
+        ("clean", "dealrec", 0.02, "random", "influence, effort and coverage >= random", 1),
+        ("clean", "dealrec-greedy", 0.02, "random", "random > greedy top", -1),
+        ("flips-5", "el2n.band", 0.75, "everything", "without the top few %: better than all", 1),
+        ("flips-10", "el2n.band", 0.75, "everything", "without the top few %: better than all", 1),
+    ):
+        value = _of(found, scenario, arm, budget, to)
+        goal = Goal(scenario, f"{budget:.0%} kept: {name}", "not measured", None)
+        if value is not None:
+            best, worst = (value.high, value.low) if sign > 0 else (-value.low, -value.high)
+            reached = sign * value.estimate >= 0 or (sign < 0 and best >= 0)
+            goal = goal._replace(ours=shown(value), reached=reached, certain=worst >= 0)
+        yield goal
+
+
+def _of(
+    found: Results, scenario: str, arm: str, budget: float, to: str, figure: str = "macro"
+) -> Interval | None:
+    line = found.line(scenario, arm, budget)
+    differences = {} if line is None else getattr(line, f"to_{to}")
+    value: Interval | None = differences.get(figure)
+    return value
 
 
 def weak(ours: Line | None, random: Line | None) -> Goal:

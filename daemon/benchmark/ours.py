@@ -52,7 +52,7 @@ def between(policy: Policy, low: float, high: float) -> Policy:
 
 
 def unweighed(
-    identity: Literal["text", "id"], reservoir: str, *, quarantine: bool, margin: float = 1.0
+    identity: Literal["text", "id"], reservoir: str, *, quarantine: bool, margin: float = 0.8
 ) -> Policy:
     """No score: every accepted row weighs the same."""
     alike = Kind("default", {"eps": 1.0}) if quarantine else Kind("uniform")
@@ -80,14 +80,7 @@ def default(
     )
 
 
-def recommended(
-    score: str = "entropy", eps: float = 0.1, exponent: float = 0.5, margin: float = 1.0
-) -> Policy:
-    """As `default`, with what was chosen on validation rows: docs/results/default.md."""
-    return default(score, eps, exponent, margin)
-
-
-RECOMMENDED = recommended()
+RECOMMENDED = default(eps=0.3, exponent=0.25, margin=0.8)  # docs/results/default.md says why
 
 
 def choose(stage: Stage, policy: Policy, capacity: int) -> Choice:

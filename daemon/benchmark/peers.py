@@ -6,6 +6,8 @@ before the last text); where the budget is larger, random events fill it.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from daemon.benchmark.ours import Choice
@@ -62,7 +64,10 @@ def _events(stage: Stage) -> tuple[Ints64, int]:
 
 
 def _facility(stage: Stage) -> Ints64:
-    from apricot import FacilityLocationSelection
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # its docstrings hold bare backslashes
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from apricot import FacilityLocationSelection
 
     events, longest = _events(stage)
     if len(events) > LARGEST:

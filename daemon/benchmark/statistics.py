@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,12 +55,12 @@ def weights(classes: Ints64, traffic: Floats64) -> Mapping[str, Floats64]:
     return made
 
 
-def mean(right: Floats64, counted: Floats64) -> float:
+def mean(right: npt.NDArray[Any], counted: Floats64) -> float:
     """Over s seeds and m rows: `right` (s, m), `counted` (s, m) with rows that sum to 1."""
     return float((right * counted).sum(axis=1).mean())
 
 
-def interval(gains: Floats64, counted: Floats64, classes: Ints64) -> Interval:
+def interval(gains: npt.NDArray[Any], counted: Floats64, classes: Ints64) -> Interval:
     """Of the mean of `gains` (s, m), by resampling seeds, and rows within their class.
 
     Percentile interval (Efron and Tibshirani 1993, section 13.3). For paired arms `gains` is the

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from daemon.benchmark import cells, statistics
+from daemon.benchmark import cells
 from daemon.benchmark.arms import arms
+from daemon.benchmark.blocks import Block
 from daemon.benchmark.cells import Cell, Key, World
 from daemon.benchmark.features import Texts
 from daemon.benchmark.statistics import Interval
 from daemon.ports import Missing, Store
-from scoring.training.dice import Floats64
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -31,6 +31,7 @@ class Line(msgspec.Struct, frozen=True):
     figures: dict[str, Interval]  # macro, plain, traffic, tail: in [0, 1]
     to_random: dict[str, Interval]  # differences, paired by seed and row; at the same budget
     to_everything: dict[str, Interval]
+    to_oracle: dict[str, Interval]
 
 
 class Scene(msgspec.Struct, frozen=True):
@@ -71,56 +72,6 @@ class Results(msgspec.Struct, frozen=True):
         return next((scene for scene in self.scenes if scene.scenario == scenario), None)
 
 
-class Block:
-    """The cells of one scenario of one corpus."""
-
-    def __init__(self, texts: Texts, found: Mapping[Key, Cell], worlds: Mapping[int, World]):
-        self._classes = texts.asked_classes
-        self._found = found
-        self._worlds = worlds
-        self._right: dict[Key, Floats64] = {}
-
-    def seeds(self, arm: str, budget: float) -> list[Key]:
-        return sorted(
-            key
-            for key in self._found
-            if key.arm == arm and (key.budget == budget or not arms()[arm].budgets)
-        )
-
-    def seeds_of(self, arm: str) -> list[Key]:
-        return [key for key in self._found if key.arm == arm]
-
-    def events(self, keys: Sequence[Key]) -> list[int]:
-        """Of the streams of these cells."""
-        return [self._worlds[key.seed].events for key in keys]
-
-    def cells(self, keys: Sequence[Key]) -> list[Cell]:
-        return [self._found[key] for key in keys]
-
-    def right(self, key: Key) -> Floats64:
-        """(m,) of one cell."""
-        if key not in self._right:
-            self._right[key] = cells.right([self._found[key]], len(self._classes))[0]
-        return self._right[key]
-
-    def intervals(self, keys: Sequence[Key], others: Sequence[Key]) -> dict[str, Interval]:
-        """Of every figure; of the difference to `others` where they have the same seeds."""
-        theirs = {key.seed: key for key in others}
-        paired = [key for key in keys if not others or key.seed in theirs]
-        if not paired:
-            return {}
-        gains = np.array([
-            self.right(key) - (self.right(theirs[key.seed]) if others else 0.0) for key in paired
-        ])  # fmt: skip
-        made = {}
-        for figure in statistics.FIGURES:
-            of_class = np.array([self._worlds[key.seed].weights[figure] for key in paired])
-            sizes = np.maximum(np.bincount(self._classes, minlength=of_class.shape[1]), 1)
-            counted = (of_class / sizes)[:, self._classes]
-            made[figure] = statistics.interval(gains, counted, self._classes)
-        return made
-
-
 def results(store: Store, corpora: Mapping[str, Texts], split: str) -> Results:
     """Everything that lies in the store for these corpora."""
     lines: list[Line] = []
@@ -155,9 +106,10 @@ def _lines(corpus: str, scenario: str, block: Block) -> Iterator[Line]:
                 float(np.mean([cell.noise for cell in found])),
                 float(np.mean([cell.select_s for cell in found])),
                 float(np.mean([cell.train_s for cell in found])),
-                block.intervals(keys, ()),
+                block.intervals(keys),
                 block.intervals(keys, block.seeds("random", budget)),
                 block.intervals(keys, block.seeds("everything", 1.0)),
+                block.intervals(keys, block.seeds("oracle", 1.0)),
             )
 
 

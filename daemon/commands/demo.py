@@ -135,8 +135,9 @@ def _session(arguments: argparse.Namespace, place: Place, console: Console) -> S
 def _publish(session: Session, place: Place, number: int, first_window: int) -> None:
     folder = place.checkpoint(number)
     given = argparse.Namespace(
-        sample=str(place.sample), policy=None, first=str(first_window), allow_missing_labels=False
-    )
+        sample=str(place.sample), policy=None, first=str(first_window), allow_missing_labels=False,
+        history=None, reference=None,
+    )  # fmt: skip
     if isinstance(publish.one(session, folder, given), Refused):
         raise Fatal(f"{folder.name} did not pass its gates", code=EXIT_STATE)
 

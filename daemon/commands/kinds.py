@@ -5,7 +5,8 @@
 
 Options are listed with their defaults; what they mean stands in the file of the kind. Of scores
 alone, also what each needs, what it costs and which paper it is from: those of one forward pass
-first, then those that run several checkpoints, then those that run backward.
+first, then those that run all m checkpoints of an edition's history (m forward passes a text), then
+those that run backward under each.
 """
 
 from __future__ import annotations

@@ -77,7 +77,9 @@ def serve(session: Session, source: Source, service: Service, teller: Teller) ->
         editions=len(registry.editions), process=os.getpid(),
     )  # fmt: skip
     with suppress(CannotRun):  # a pin that names it says so, and lanes wait for another image
-        session.engines.of(registry.editions[max(registry.editions)])
+        engine = session.engines.of(registry.editions[max(registry.editions)])
+        if engine.passes > 1:
+            console.log("several_passes", checkpoints=engine.passes)
     service.begin()
     with signals(loop, service.leave):
         ended = loop.run()

@@ -14,7 +14,8 @@ beside the selection. OUT/kept.txt lists the ids; OUT/sluice.yaml is for `sluice
 
 All rows are one window, or with --windows equal shares of the file, or periods of the time that
 rows state. What rows of the first window teach decides that window; later ones are decided by what
-came before them. --pins obeys the windows that another store has decided.
+came before them. --pins obeys the windows that another store has decided; of a text that came
+in several lanes the same record is shown only if rows name their lanes (--lane).
 
 Label noise must be known, or nothing is quarantined and therefore nothing is balanced: --noise-rate
 assumes a share of wrong labels, --audit measures it: JSON lines of the id and its true label.
@@ -38,13 +39,16 @@ ALONE = ("checkpoint", "keep", "noise_rate", "audit", "key", "policy")  # not be
 def add(parser: argparse.ArgumentParser) -> None:
     asking.add(parser)
     parser.add_argument(
-        "--keep", type=numbers.keep, metavar="N|P%%", help="rows of a window, or a share of all"
+        "--keep", type=numbers.keep, metavar="N|P%", help="rows of a window, or a share of all"
     )
     parser.add_argument(
         "--windows", type=numbers.windows, metavar="N|PERIOD",
         help="so many shares of the file, or 1h, 1d of the time at policy.record.event_time",
     )  # fmt: skip
     parser.add_argument("--pins", metavar="FILE", help="configuration of a store to be obeyed")
+    parser.add_argument(
+        "--lane", metavar="PATH", help="with --pins: where a row names its lane, topic/partition"
+    )
     noise = parser.add_mutually_exclusive_group()
     noise.add_argument(
         "--noise-rate", type=numbers.rate, metavar="R", help="share of wrong labels, 0 to 1"

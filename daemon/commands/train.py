@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         folder.write(ROWS, rows_table(course, places).encode())
     console.table(COLUMNS, table, as_json=arguments.json)
     if store:
-        _publish(store, folder, console)
+        _publish(store, arguments.publish, folder, console)
     return EXIT_OK
 
 
@@ -141,7 +141,7 @@ def _session(config: str, console: Console) -> Session:
     return Session(load(Path(config)), console, SystemClock())
 
 
-def _publish(session: Session, folder: Folder, console: Console) -> None:
+def _publish(session: Session, config: str, folder: Folder, console: Console) -> None:
     """All checkpoints into the store, oldest first; which window they decide says an edition."""
     rows = []
     for place in folder.checkpoints():
@@ -149,4 +149,7 @@ def _publish(session: Session, folder: Folder, console: Console) -> None:
         digest = checkpoints.put(session.registry.store, checkpoint, blobs)
         rows.append((place.name, digest))
     console.table(("checkpoint", "digest"), rows)
-    console.say(f"`sluice publish {folder.checkpoints()[-1]}` makes an edition of the last one")
+    before = ",".join(digest[:12] for _, digest in rows[:-1])
+    history = f" --history {before}" if before else ""
+    last = folder.checkpoints()[-1]
+    console.say(f"`sluice publish {last} -c {config}{history}` makes an edition of the last one")

@@ -7,6 +7,7 @@ keys, and the scalars of the YAML 1.2 core schema (`no` is text, `1e3` a number,
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ __all__ = ["Config", "ConfigError", "Keys", "Process", "Stream", "load", "load_p
 
 FILE_BYTES_MAX = 1 << 20
 DEPTH_MAX = 16
-UNREAD = {"kind": "replay", "options": {"path": "/"}}  # stands for a source that nobody opens
+# stands for a source that nobody opens
+UNREAD: Mapping[str, Any] = {"kind": "replay", "options": {"path": "/"}}
 
 
 class _Strict(yaml.SafeLoader):

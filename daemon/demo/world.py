@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from daemon.config.explain import flow
 from daemon.corpus import Corpus
 from daemon.decode.normalise import normaliser
@@ -127,7 +129,7 @@ def write_config(place: Place, shape: Shape, threads: int | None) -> None:
     mapped = record_map()
     fields = {name: getattr(mapped, name) for name in mapped.__struct_fields__}
     record = "\n".join(
-        f"    {name}: {flow(value)}" for name, value in fields.items() if value is not None
+        f"    {name}: {flow(value)}" for name, value in fields.items() if value not in (None, UNSET)
     )
     key = place.folder / "key"
     key.write_bytes(KEY)

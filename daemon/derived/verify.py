@@ -70,7 +70,9 @@ def verify_ledger(history: History, manifest: ShardManifest) -> Finding:
         return Finding("ledger", False, fault)
     if made.manifest.calibration != manifest.calibration:
         return Finding("ledger", False, "the calibration that it teaches differs")
-    return Finding("ledger", True, f"{len(manifest.parts)} parts, {manifest.rows} rows")
+    gone = made.manifest.revision.removed
+    erased = f", {gone} more selected and then removed, as erased" if gone else ""
+    return Finding("ledger", True, f"{len(manifest.parts)} parts, {manifest.rows} rows{erased}")
 
 
 def _replay_ledger(columns: ledger.Arrays, part: Part, rules: Rules) -> str:

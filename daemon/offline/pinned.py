@@ -1,14 +1,15 @@
 """Selecting under another store's pins: the rules of a window are those that decided it there.
 
 Each window of the file has the edition and the calibration that the store's pin names, so nothing
-is learnt from the file. The file lies in the first lane of utterances, all other lanes are empty.
+is learnt from the file. Rows lie in the lanes that they name, or all in the first one: the same
+texts are kept, but which record of a text is shown is the first by lane and position.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -22,7 +23,7 @@ from daemon.lanes.pin import FIRST, PREFIX, Pin
 from daemon.lanes.progress import Progress
 from daemon.learning.calibration import Calibration
 from daemon.offline import asking, recorded
-from daemon.offline.dataset import DataSet
+from daemon.offline.dataset import DataSet, at
 from daemon.offline.folder import Folder
 from daemon.offline.numbers import Windows
 from daemon.policy import Policy
@@ -46,10 +47,26 @@ class Obeying(Registry):
         return super().calibration(window) if window == FIRST else self._origin.calibration(window)
 
 
-def lane_of(genesis: Genesis) -> tuple[LaneId, int]:
-    """The lane that holds the file, and where it starts."""
-    first = next(entry for entry in genesis.lanes if entry.kind == "utterances")
-    return first.lane, first.start
+def lanes_of(
+    genesis: Genesis, known: Sequence[LaneId], path: str | None
+) -> Callable[[bytes], LaneId]:
+    """The lane of a row: what it says at `path`, as topic/partition; else the first lane."""
+    first = next(entry.lane for entry in genesis.lanes if entry.kind == "utterances")
+    names = {str(lane): lane for lane in known}
+
+    def lane_of(value: bytes) -> LaneId:
+        if path is None:
+            return first
+        lane = names.get(str(at(value, path)))
+        if lane is None:
+            raise Fatal(
+                f"a row names no lane of the store at {path}",
+                code=EXIT_STATE,
+                hint="a lane is written as topic/partition; `sluice registry` lists them",
+            )
+        return lane
+
+    return lane_of
 
 
 def topics(genesis: Genesis, progress: Progress) -> tuple[Topic, ...]:
@@ -99,9 +116,15 @@ def prepare(
             code=EXIT_CONFIG,
             hint="--map event_time=FIELD names the milliseconds since 1970 that say the window",
         )
-    placed = recorded.by_time(rows, policy.record.event_time, *lane_of(genesis))
+    spoken = [lane for lane in progress.lanes() if lane not in progress.label_lanes]
+    placed = recorded.by_time(
+        rows,
+        policy.record.event_time,
+        lanes_of(genesis, spoken, arguments.lane),
+        {entry.lane: entry.start for entry in genesis.lanes},
+    )
     check(recorded.sizes(placed, genesis.period_ms), pinned(registry))
-    folder.claim([rows.digest, rows.where, genesis, policy.record.event_time])
+    folder.claim([rows.digest, rows.where, genesis, policy.record.event_time, arguments.lane])
     stream = Stream(genesis.period_ms, genesis.grace, genesis.label_wait, genesis.lag)
     key = keyfile.find(origin.config.keys, os.environ)
     folder.configure(policy, stream, key, arguments.threads or origin.threads)

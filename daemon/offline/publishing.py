@@ -64,7 +64,9 @@ def publish_for(
             code=EXIT_STATE,
             hint="--map label=FIELD names them, or take a policy that reads none",
         )
-    sample = Sample([u.text for u in said], [u.label for u in said], [u.tags for u in said])
+    by_text = asked.policy.identity == "text"
+    texts = [u.key_text if by_text else u.text for u in said]  # as the model will read them
+    sample = Sample(texts, [u.label for u in said], [u.tags for u in said])
     outcome = publish(
         registry, asked.checkpoint, asked.blobs, asked.policy, first_window=0, sample=sample,
         threads=asked.threads, others=others.named(session, arguments, asked.policy),

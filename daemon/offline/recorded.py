@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -46,10 +46,13 @@ def in_shares(rows: DataSet, count: int, window: int, period_ms: int) -> Iterato
         yield Placed(LaneId(TOPIC, 0), of * period_ms, row.number, row.value)
 
 
-def by_time(rows: DataSet, path: str, lane: LaneId, start: int = 0) -> list[Placed]:
-    """By the milliseconds that rows state, those of one time in the order of the file.
+def by_time(
+    rows: DataSet, path: str, lane_of: Callable[[bytes], LaneId], starts: Mapping[LaneId, int]
+) -> list[Placed]:
+    """Lane after lane, by the milliseconds that rows state; of one time, in the file's order.
 
-    Positions are the places in that order, from `start`. Raises Fatal where a row states none.
+    Positions are the places in that order, from the lane's start. Raises Fatal where a row states
+    no time.
     """
     timed = []
     for row in rows.rows():
@@ -61,9 +64,13 @@ def by_time(rows: DataSet, path: str, lane: LaneId, start: int = 0) -> list[Plac
                 hint="windows of a period want milliseconds since 1970 there; --map event_time=PATH"
                 " names the field, and --windows N needs no times",
             )
-        timed.append((time_ms, row.value))
-    timed.sort(key=itemgetter(0))
-    return [Placed(lane, time, start + i, value) for i, (time, value) in enumerate(timed)]
+        timed.append((lane_of(row.value), time_ms, row.value))
+    timed.sort(key=itemgetter(0, 1))
+    placed, next_of = [], dict(starts)
+    for lane, time_ms, value in timed:
+        placed.append(Placed(lane, time_ms, next_of.setdefault(lane, 0), value))
+        next_of[lane] += 1
+    return placed
 
 
 def write(

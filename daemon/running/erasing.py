@@ -98,9 +98,11 @@ class Eraser:
         if window is None:
             return None
         manifest = self._registry.manifest(window)
-        if not manifest.revision.records:
+        names = self._erasure_parts(manifest) if manifest.revision.records else ()
+        if not all(map(self._is_there, names)):
+            names = ()  # a shard from before a recorded stretch: its parts stayed behind
+        if not names:
             return Step(window, erasures.NOBODY, erasures.NOBODY, ())
-        names = self._erasure_parts(manifest)
         before = [w for w in shard.windows(self._store.list(shard.PREFIX)) if w < window]
         heard = self._erasure_parts(self._registry.manifest(before[-1])) if before else ()
         named = tuple(name for name in names if name not in heard)
@@ -116,6 +118,9 @@ class Eraser:
         assert progress is not None
         return tuple(r.object for r in manifest.labels if r.topic in progress.erasure_topics)
 
+    def _is_there(self, name: str) -> bool:
+        return next(self._store.list(name), None) == name
+
     def _read(self, names: tuple[str, ...]) -> Erasures:
         return erasures.read([self._registry.part(name) for name in names])
 
@@ -129,23 +134,27 @@ class Eraser:
             return
         if target != step.window:
             self._succeed(step, target)
-        older = versions.numbers(store, target)[:-1]
-        for number in older:
+        known = versions.numbers(store, target)
+        for number in known[:-1]:
             effacing.name_successor(store, target, number)
         whom = step.own if target == step.window else step.fresh
         for reference in self._registry.manifest(target).parts:
             if reference.window == target:
                 effacing.bare(store, reference.object, whom, step.window)
-        for number in older:
-            manifest = versions.manifest(store, target, number)
-            effacing.empty_rows(store, manifest.rows_object, manifest.successor)
+        # also rows that nobody names: of who lost the race for a manifest
+        kept = versions.newest(self._registry, target).rows_object
+        for number in known:
+            successor = versions.manifest(store, target, number).successor
+            for name in list(store.list(shard.prefix(target, number))):
+                if name.endswith(".parquet") and name != kept:
+                    effacing.empty_rows(store, name, successor)
 
     def _succeed(self, step: Step, window: int) -> None:
         """Make the next version of a shard, unless none of its rows is erased."""
         if versions.newest(self._registry, window).revision.step < step.window:
             newest, rows = versions.newest_rows(self._registry, window)
             gone = named_rows(rows, step.fresh, self._key)
-            if gone and newest.revision.step < step.window:
+            if gone:
                 made = erasures.succeed(
                     newest, rows, gone, step.fresh,
                     step=step.window, parts=step.named, key=self._key,

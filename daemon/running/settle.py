@@ -176,12 +176,14 @@ class Settler:
     def _publish(self, made: Shard) -> ShardManifest:
         """Rows first, the manifest last: whoever sees it may read what it names."""
         manifest, store = made.manifest, self._registry.store
-        scores = shard.scores_of(made.rows)
-        store.create(manifest.rows_object, shard.encode_rows(made, scores))
-        if made.emitted and (runs := manifest.calibration.emitted):
-            store.create(runs[-1].name, made.emitted)
-        if store.create(shard.manifest_name(manifest.window), tables.canonical(manifest)):
-            return manifest
+        name = shard.manifest_name(manifest.window)
+        if next(store.list(name), None) is None:  # else rows that came now might be erased ones
+            rows = shard.encode_rows(made, shard.scores_of(made.rows))
+            store.create(manifest.rows_object, rows)
+            if made.emitted and (runs := manifest.calibration.emitted):
+                store.create(runs[-1].name, made.emitted)
+            if store.create(name, tables.canonical(manifest)):
+                return manifest
         theirs = self._registry.manifest(manifest.window)
         engines = {ref.engine for ref in (*manifest.parts, *theirs.parts) if ref.engine}
         # where erasures have come since, the parts that we read may lack those rows already

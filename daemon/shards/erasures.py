@@ -8,7 +8,7 @@ an erased candidate stay in its part: with them the same selection can be made a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,7 @@ from daemon.shards.shard import Revision, Shard, ShardManifest
 
 Id = tuple[int, int]
 # what a candidate says of a person; the rest is what a selection is a function of
-PERSONAL = {
+PERSONAL: Mapping[str, str | None] = {
     "id": "", "text": "", "locale": None, "confidence": None, "slots": None, "user": None,
     "event_time_ms": None, "signals": None,
 }  # fmt: skip

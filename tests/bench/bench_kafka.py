@@ -1,6 +1,6 @@
 """The live path: a real broker to durable parts with the `table` model, in one process.
 
-    python -m tests.bench.bench_kafka [RECORDS] [--codec NAME] [--batch-records N] [--profile]
+    python -m tests.bench.bench_kafka [RECORDS] [--codec NAME] [--batch-records N] [--help]
 
 Prints records per second of wall time, and microseconds of CPU a record by stage (of this process:
 what else runs on the machine hardly changes them), each with its ratio to what is wanted. The
@@ -59,10 +59,10 @@ def messages(records: int) -> Iterator[tuple[int, int, bytes]]:
         yield n % LANES, START_MS + n * PERIOD_MS // PER_WINDOW, msgspec.json.encode(value)
 
 
-def produce(broker: Broker, records: int, codec: str) -> str:
+def produce(broker: Broker, records: int, codec: str, batch_bytes: int) -> str:
     """A topic that holds them, and behind each lane a record that closes its windows."""
     topic = broker.topic("bench", LANES, message_timestamp_type="CreateTime")
-    given = {"linger_ms": 50, "batch_size": 1 << 17, "max_in_flight_requests_per_connection": 5}
+    given = {"linger_ms": 50, "batch_size": batch_bytes, "max_in_flight_requests_per_connection": 5}
     kind = None if codec == "none" else codec
     with KafkaProducer(
         bootstrap_servers=broker.bootstrap, compression_type=kind, **given, **CLIENT
@@ -129,6 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench_kafka")
     parser.add_argument("records", nargs="?", type=int, default=600_000)
     parser.add_argument("--codec", default="lz4", help="of the producer: none, zstd, gzip, snappy")
+    parser.add_argument("--batch-bytes", type=int, default=1 << 17, help="of the producer")
     parser.add_argument("--batch-records", type=int, default=4_096, help="a quarter of a poll")
     parser.add_argument("--profile", action="store_true", help="of another run, by function")
     given = parser.parse_args()
@@ -137,7 +138,7 @@ def main() -> None:
         root = Path(scratch)
         broker = Broker(root / "broker").start()
         try:
-            topic = produce(broker, given.records, given.codec)
+            topic = produce(broker, given.records, given.codec, given.batch_bytes)
             sizes = given.records, given.batch_records
             run(source_of(broker, topic), root / "warm-up", *sizes, None)
             stages = Stages()

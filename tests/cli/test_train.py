@@ -172,11 +172,14 @@ def test_checkpoints_go_into_a_store(
         "policy: {record: {id: id, text: text}}\n"
     )
     assert train(data, tmp_path / "out", "--publish", str(config)) == EXIT_OK
-    said = capsys.readouterr().out.splitlines()
+    told = capsys.readouterr()
+    said = told.out.splitlines()
     digests = [line.split("\t")[1] for line in said if line.startswith("epoch-")]
     assert len(set(digests)) == 4
     manifests = [p.parent.name for p in (tmp_path / "store").glob("checkpoints/*/checkpoint.json")]
     assert sorted(manifests) == sorted(digests)
+    history = ",".join(digest[:12] for digest in digests[:3])
+    assert f"epoch-004 -c {config} --history {history}`" in told.err
     assert train(data, tmp_path / "out", "--publish", str(tmp_path / "nope")) == EXIT_CONFIG
 
 

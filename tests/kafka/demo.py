@@ -27,9 +27,11 @@ from daemon.demo.stream import LABEL_TOPIC
 from daemon.demo.world import Place
 from daemon.derived import rolling
 from tests.kafka.broker import Broker
-from tests.kafka.spoken import LaneTopic, Pace, annotator, fill, flush, speak, values
+from tests.kafka.spoken import LaneTopic, Patience, Speaker, annotator, fill, flush, values
 from tests.kafka.staged import Group, Stage, digests, history, sluice, until
 
+PERIOD_MS = 3_000  # of windows on the wall clock
+RELOAD = 0.3  # of the records are spoken before the second checkpoint is published
 WINDOWS_BEFORE_KILL = range(2, 16)
 
 
@@ -37,40 +39,54 @@ def append_time(stage: Stage, seed: int) -> str:
     """Live as in production: what it says in the last line is true of this run alone."""
     rng = random.Random(seed)
     stage.topics()
-    config = stage.configured("live", stage.kafka(), stage.pace.period_ms)
-    sluice("publish", stage.place.checkpoint(1), "--sample", stage.place.sample, "-c", config)
-    pace = stage.pace = stage.pace.beginning()
-    reload, kill = pace.seconds / 3, pace.seconds * rng.uniform(0.15, 0.85)
+    config = stage.configured("live", stage.kafka(), PERIOD_MS)
+    sample = ("--sample", stage.place.sample, "-c", config)
+    sluice("publish", stage.place.checkpoint(1), *sample)
+    live, kill = stage.work / "live", rng.uniform(0.15, 0.85)
+    speaker, patience = Speaker(stage.broker, values(stage.recording), PERIOD_MS), Patience()
+    lane = LaneTopic(stage.broker, LABEL_TOPIC)
     with ThreadPoolExecutor(3) as pool, Group(config, stage.work / "logs") as group:
-        group.begin(2)
-        spoken = pool.submit(speak, stage.broker, values(stage.recording), pace)
-        genesis = until(lambda: stage.genesis("live"), group.check)
-        assert genesis is not None
-        lane = LaneTopic(stage.broker, LABEL_TOPIC)
-        store, truth = stage.store("live"), stage.place.truth
-        answered = pool.submit(annotator, store, truth, lane, pace, genesis)
-        until(lambda: pace.passed() >= reload, group.check)
-        words = ("publish", stage.place.checkpoint(2), "--sample", stage.place.sample)
-        published = pool.submit(sluice, *words, "-c", config)
-        until(lambda: pace.passed() >= kill, group.check)
-        group.kill(rng.randrange(2))
-        until(spoken.done, group.check)
-        last = pace.window(spoken.result())
-        until(lambda: pace.now_window() > last, group.check)
-        flush(stage.broker, stage.recording)
-        until(lambda: last in digests(stage.work / "live"), group.check)
-        group.end()
-        published.result()
+        try:
+            group.begin(2)
+            spoken = pool.submit(speaker.speak, lambda: len(digests(live)), patience)
+            genesis = until(lambda: stage.genesis("live"), group.check)
+            assert genesis is not None
+            store, truth = stage.store("live"), stage.place.truth
+            answered = pool.submit(annotator, store, truth, lane, genesis, patience)
+            checkpoint = stage.place.checkpoint(2)
+            for share in sorted((RELOAD, kill)):
+                until(lambda share=share: speaker.share >= share, group.check)  # type: ignore[misc]
+                if share == kill:
+                    group.kill(rng.randrange(2))
+                else:
+                    published = pool.submit(sluice, "publish", checkpoint, *sample)
+            until(spoken.done, group.check)
+            last = speaker.window(spoken.result())
+            until(lambda: speaker.now_window() > last, group.check)
+            flush(stage.broker, stage.recording)
+            until(lambda: last in digests(live), group.check)
+            group.end()
+            published.result()
+        finally:
+            patience.ended.set()
         answered.result()
-    made = [history(config).registry.manifest(window) for window in digests(stage.work / "live")]
+    tell(config, live, kill, lane.answers)
+    return ""
+
+
+def tell(config: Path, live: Path, kill: float, answers: int) -> None:
+    """What the run was, beyond its digests. Raises AssertionError where it was not live."""
+    made = [history(config).registry.manifest(window) for window in digests(live)]
     editions = sorted({manifest.edition for manifest in made})
     assert editions == [0, 1], f"editions {editions}: the second checkpoint came too late"
     taught = sum(1 for manifest in made if not manifest.cold)
     assert taught, "nothing was learnt from the answers"
-    print(f"{len(made)} shards, {taught} of them with what the annotator taught; checkpoint 2 from "
-          f"window {min(m.window for m in made if m.edition)} on; killed after {kill:.1f} s of "
-          f"{pace.seconds:.0f}, {lane.answers} answers", flush=True)  # fmt: skip
-    return ""
+    since = min(manifest.window for manifest in made if manifest.edition) - made[0].window
+    print(
+        f"{len(made)} shards, {taught} of them with what {answers} answers taught; checkpoint 2 "
+        f"after {since} windows, kill -9 after {kill:.0%} of the records",
+        flush=True,
+    )
 
 
 def create_time(stage: Stage, seed: int) -> str:
@@ -126,10 +142,10 @@ def main() -> None:
         broker = Broker(Path(scratch) / "broker").start()
         assert broker.producer is not None  # made here: threads share it
         try:
-            stage = Stage(place, work, broker, Pace())
+            stage = Stage(place, work, broker)
             live = {"append-time": append_time, "create-time": create_time}[given.variant]
             same = live(stage, given.seed)
-            period_ms = stage.demo_period_ms if same else stage.pace.period_ms
+            period_ms = stage.demo_period_ms if same else PERIOD_MS
             path, rows, groups, digest = replayed(stage, period_ms)
             if same:
                 past = history(place.config)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,35 +18,10 @@ from daemon.ports import LaneId, Store
 from daemon.recording.playback import LaneReader, Recording
 from tests.kafka.broker import Broker, Message
 
+BEHIND = 6  # of windows that are spoken, the last two or three stay open until later ones
+FOREVER = 10**12
 FLUSH = b"{}"  # no utterance and no answer: it only moves the time of its lane
 Row = tuple[int, LaneId, bytes | None]  # time in ms
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Windows of `period_ms` on the wall clock, for as many windows as the demo has."""
-
-    period_ms: int = 3_000
-    windows: int = Shape().windows
-    start: int = 0  # window
-
-    def beginning(self) -> Pace:
-        """At the next edge of a window."""
-        return replace(self, start=self.now_window() + 1)
-
-    @property
-    def seconds(self) -> float:
-        return self.windows * self.period_ms / 1000
-
-    def passed(self) -> float:
-        """Seconds since the start."""
-        return time.time() - self.start * self.period_ms / 1000
-
-    def window(self, time_ms: int) -> int:
-        return time_ms // self.period_ms
-
-    def now_window(self) -> int:
-        return self.window(int(time.time() * 1000))
 
 
 def of_lane(recording: Recording, lane: LaneId) -> list[Message]:
@@ -70,17 +46,57 @@ def values(recording: Recording) -> list[Row]:
     return sorted(rows, key=lambda row: row[0])
 
 
-def speak(broker: Broker, rows: list[Row], pace: Pace) -> int:
-    """Each record when its time has come; the append time of the last one."""
-    shape, last = Shape(), None
-    for time_ms, lane, value in rows:
-        due = (time_ms - shape.start_ms) / shape.period_ms * pace.period_ms / 1000
-        if (early := due - pace.passed()) > 0:
-            time.sleep(early)
-        last = broker.producer.send(lane.topic, value, partition=lane.partition)
-    assert last is not None, "a recording without a record"
-    broker.producer.flush()
-    return int(last.get(timeout=60).timestamp)
+class Ended(Exception):
+    """Nobody waits for answers any more."""
+
+
+class Patience(SystemClock):
+    """A clock for who waits until `ended`."""
+
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+
+    def sleep(self, seconds: float) -> None:
+        if self.ended.wait(seconds):
+            raise Ended
+
+
+class Speaker:
+    """Says each record when its time has come, in windows of `period_ms` on the wall clock.
+
+    It waits for a run that falls behind by more than BEHIND windows, as long as it takes: silence
+    is no trouble, and answers to what was said long ago would teach nothing. `share`: of all that
+    there is to say.
+    """
+
+    def __init__(self, broker: Broker, rows: list[Row], period_ms: int) -> None:
+        self._broker, self._rows, self._period_ms = broker, rows, period_ms
+        self.share = 0.0
+
+    def window(self, time_ms: float) -> int:
+        return int(time_ms) // self._period_ms
+
+    def now_window(self) -> int:
+        return self.window(time.time() * 1000)
+
+    def speak(self, made: Callable[[], int], patience: Patience) -> int:
+        """The append time of the last record. `made`: how many shards there are."""
+        shape, producer, said, last = Shape(), self._broker.producer, 0, None
+        began = (self.now_window() + 1) * self._period_ms / 1000
+        for number, (time_ms, lane, value) in enumerate(self._rows):
+            at = (time_ms - shape.start_ms) / shape.period_ms  # windows of the recording
+            if int(at) > said:
+                said, before = int(at), time.time()
+                while made() + BEHIND < said:
+                    patience.sleep(0.2)
+                began += max(0.0, time.time() - before - 0.1)
+            if (early := began + at * self._period_ms / 1000 - time.time()) > 0:
+                patience.sleep(early)
+            last = producer.send(lane.topic, value, partition=lane.partition)
+            self.share = number / len(self._rows)
+        assert last is not None, "a recording without a record"
+        producer.flush()
+        return int(last.get(timeout=60).timestamp)
 
 
 def fill(broker: Broker, recording: Recording, flush_ms: int) -> None:
@@ -116,8 +132,10 @@ class LaneTopic:
         """Nobody is told: a topic has no end."""
 
 
-def annotator(store: Store, truth: Path, lane: LaneTopic, pace: Pace, genesis: Genesis) -> None:
-    """The demo's, on the shards as they come; the last ones would teach nobody."""
-    first, last = genesis.first_window, pace.start + pace.windows - 1
-    timing = Timing(first, last, genesis.period_ms, genesis.lag)
-    annotate(store, read_truth(truth), lane, timing, SystemClock())
+def annotator(
+    store: Store, truth: Path, lane: LaneTopic, genesis: Genesis, patience: Patience
+) -> None:
+    """The demo's, on the shards as they come, until it is told to end."""
+    timing = Timing(genesis.first_window, FOREVER, genesis.period_ms, genesis.lag)
+    with suppress(Ended):
+        annotate(store, read_truth(truth), lane, timing, patience)

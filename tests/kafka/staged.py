@@ -27,9 +27,8 @@ from daemon.registry.registry import Registry
 from daemon.stores import local
 from tests.house.tree import ROOT
 from tests.kafka.broker import Broker
-from tests.kafka.spoken import Pace
 
-SECONDS = 300
+SECONDS = 600  # only a run that fails waits so long
 DECIDED = ("editions/", "checkpoints/", "keys/")  # the genesis is the log's own
 Found = TypeVar("Found")
 
@@ -79,7 +78,6 @@ class Stage:
     place: Place
     work: Path
     broker: Broker
-    pace: Pace
 
     @cached_property
     def recording(self) -> Recording:

@@ -16,6 +16,7 @@ from kafka.protocol.consumer import IsolationLevel
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
 from daemon.kafka.batches import FEW, BatchRecords, Columns
+from daemon.kafka.batches import read as read_batch
 from daemon.ports import LaneId
 from tests.kafka import segment
 from tests.kafka.broker import Broker
@@ -34,7 +35,9 @@ record = st.tuples(
     st.none() | st.binary(max_size=20_000),
     st.lists(st.tuples(st.text(max_size=5), small), max_size=3),
 )
-batches = st.lists(st.lists(record, min_size=1, max_size=FEW + 8), min_size=1, max_size=4)
+few = st.lists(record, min_size=1, max_size=4)
+whole_ones = st.lists(record, min_size=4, max_size=8).map(lambda rows: rows * (FEW // 4))
+batches = st.lists(few | whole_ones, min_size=1, max_size=4)
 
 
 def write(rows: list[Written], first: int, codec: int = 0) -> bytes:
@@ -107,16 +110,25 @@ def test_a_batch_that_does_not_fit_its_lengths_fails_as_the_clients_own(seed: in
 
 
 def test_live_lanes_give_batches_whole_and_stop_at_damage(
-    broker: Broker, follow: Callable[..., Follower]
+    broker: Broker, follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    counts: list[int] = []
+
+    def counted(batch: Any, first: int) -> Columns:
+        counts.append(batch.records_count)
+        return read_batch(batch, first)
+
+    monkeypatch.setattr("daemon.kafka.batches.read", counted)
     topic = broker.topic()
-    broker.batch(topic, values(50), "lz4")
+    broker.batch(topic, [(value, 1_000 * n) for n, value in enumerate(values(50))], "lz4")
     broker.batch(topic, values(7, 50))
     broker.batch(topic, values(30, 57), "zstd")
     segment.damage(broker, topic, 50)
     follower = follow(topic, durable={LaneId(topic, 0): 20})
     rows = follower.read(LaneId(topic, 0), 60)
     assert rows == [*whole(30, 20), *whole(30, 57)]
+    assert {50, 30} <= set(counts), "the client reads them so no more"
+    assert len(set(follower.times[LaneId(topic, 0)][:30])) == 1, "the broker stamps a batch"
     assert [hole[1:3] for hole in follower.holes] == [(n, n + 1) for n in range(50, 57)]
 
 

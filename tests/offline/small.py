@@ -46,8 +46,17 @@ def labelled_rows(count: int, *, texts: int = 400, noise: float = 0.1, seed: int
     for at, (text, answer) in enumerate(zip(said, answers, strict=True)):
         wrong = rng.random() < noise
         label = rng.choice([*CLASSES, None, "unheard"]) if wrong else CLASSES[answer]
-        rows.append({"id": f"u{at}", "text": text, "label": label, "at": 9 * DAY_MS + at * 500_000})
+        time_ms = 9 * DAY_MS + at * 500_000
+        lane = f"u/{at % 3}"
+        rows.append({"id": f"u{at}", "text": text, "label": label, "at": time_ms, "lane": lane})
     return rows
+
+
+def answers(rows: list[Row]) -> list[str]:
+    """The checkpoint's own, which are the truth here."""
+    texts = [row["text"] for row in rows]
+    found = table.build(table_files(CLASSES), 1).run(texts).probs.argmax(axis=1).tolist()
+    return [CLASSES[answer] for answer in found]
 
 
 def lines(rows: list[Row]) -> bytes:
@@ -100,11 +109,9 @@ def run_daemon(root: Path, rows: list[Row]) -> None:
             recording.lane(LaneId("u", number)).append(
                 range(len(own)), [row["at"] for row in own], list(map(msgspec.json.encode, own))
             )
-        texts = [row["text"] for row in rows]
-        answers = table.build(table_files(CLASSES), 1).run(texts).probs.argmax(axis=1).tolist()
         said = [
-            {"id": row["id"], "label": CLASSES[answer], "shard": row["at"] // DAY_MS}
-            for row, answer in zip(rows, answers, strict=True)
+            {"id": row["id"], "label": answer, "shard": row["at"] // DAY_MS}
+            for row, answer in zip(rows, answers(rows), strict=True)
         ]
         times = [row["at"] + DAY_MS for row in rows]
         recording.lane(LaneId("labels", 0)).append(

@@ -35,21 +35,20 @@ def table(path: Path) -> list[dict[str, Any]]:
 
 def test_a_row_has_the_scores_of_the_ledger(root: Path) -> None:
     """Refusals of the decoder too; those of the policy are none here: nothing is selected."""
-    values = [
-        say(n, f"Say  {n % 40}", ("alarm", "music", None, "unheard")[n % 4]) for n in range(90)
-    ]
+    rows = labelled_rows(90, noise=0.2)
+    values = [say(n, row["text"].replace(" ", "  "), row["label"]) for n, row in enumerate(rows)]
     values[7], values[8] = b"{", b'{"id": "a", "text": 7}'
     store = run(lane_split(values, 1), small_policy())
     (root / "rows.jsonl").write_bytes(b"\n".join(values))
     assert call(root, "score", str(root / "rows.jsonl"), "--out", str(root / "out.parquet")) == 0
-    rows = table(root / "out.parquet")
+    made = table(root / "out.parquet")
     decided = sorted(ledger_rows(store, 5), key=lambda row: row["position"])
-    assert len(rows) == len(decided) == 90
+    assert len(made) == len(decided) == 90
 
     def steps(value: float | None) -> int:
         return -1 if value is None else round(value * GRID)
 
-    for row, there in zip(rows, decided, strict=True):
+    for row, there in zip(made, decided, strict=True):
         unread = row["reason"] is not None
         reason = REASONS[there["reason"]]
         assert unread == (reason in (Reason.NOT_JSON, Reason.BAD_TEXT)), "of the decoder alone"
@@ -60,8 +59,8 @@ def test_a_row_has_the_scores_of_the_ledger(root: Path) -> None:
         assert steps(row["plausibility"]) == there["plausibility"]
         for name in ("entropy", "margin", "el2n"):
             assert steps(row[f"score_{name}"]) == there[f"score_{name}"]
-    assert [row["row"] for row in rows] == list(range(1, 91))
-    assert "text" not in rows[0]
+    assert [row["row"] for row in made] == list(range(1, 91))
+    assert "text" not in made[0]
 
 
 def test_every_format_gives_the_same_table(root: Path) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save
+from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import models as tokenizer_models
 
 from scoring.models import onnx
 from scoring.models import torch as torch_engine
@@ -73,6 +75,16 @@ def test_a_word_is_what_stands_between_white_space() -> None:
     # nothing of the second word is left after normalising: the token behind it speaks for it
     assert words_of(raw, "turn \u200d on") == ["turn", "on", "on"]
     assert words_of(raw, "turning " * 30) == ["turn"] * 5, "the cut leaves words out"
+
+
+def test_a_token_of_blanks_belongs_to_no_word() -> None:
+    """Byte-level vocabularies have one, and it ends where the word begins."""
+    signs = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {sign: at for at, sign in enumerate(["<unk>", *signs])}
+    built = Tokenizer(tokenizer_models.BPE(vocabulary, [], unk_token="<unk>"))
+    built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokens = Tokens(built.to_str().encode(), 12)
+    assert [at.tolist() for at in tokens.first_pieces(["on it  up", " a"])] == [[0, 3, 7], [1]]
 
 
 @pytest.mark.parametrize(

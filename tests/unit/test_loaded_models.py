@@ -106,17 +106,25 @@ def scored(engines: Engines, engine: Engine, registry: Registry) -> list[list[in
     return [column.tolist() for column in prepared.scored.scores.values()]
 
 
-def test_a_segment_on_its_way_keeps_its_checkpoint() -> None:
+def test_a_segment_on_its_way_keeps_its_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[object] = []
+
+    def noting(model: object) -> None:
+        closed.append(model)
+
+    monkeypatch.setattr(table.TableModel, "close", noting)
     store, editions = store_of(7)
     registry = Registry(store)
     engines = Engines(store, KEY, threads=2)
     engine = engines.of(past(PAST, editions, 3))
     rules = engines.rules(5, engine.edition, registry.calibration(FIRST))
     before = scored(engines, engine, registry)
+    closed.clear()
     for edition in editions:
         engines.of(edition)  # its checkpoints are forgotten meanwhile
     prepared = engine.prepare(rules, *segment())
     assert [column.tolist() for column in prepared.scored.scores.values()] == before
+    assert not closed, "who still runs is not closed"
     assert engines.of(engine.edition) is not engine
     assert scored(engines, engines.of(engine.edition), registry) == before
 

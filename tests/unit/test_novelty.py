@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from daemon.config.settings import Stream
 from daemon.derived.rolling import roll
+from daemon.derived.verify import verify_ledger
 from daemon.lanes import part as parts
 from daemon.policy import Arms, Groups, Kind, Policy, Quarantine, Rolling
 from daemon.ports import Fatal, LaneId, Store
 from daemon.registry.registry import Registry
 from tests.cases import LABELS, Case, Edition, Schedule
-from tests.selection import labelled, run, selected, shard_rows
+from tests.selection import run, selected, shard_rows
 from tests.streams import CLASSES, PERIOD_MS, Record, say, small_policy
 from tests.unit.test_verify import changed, fates, grades, history
 from tests.worlds import play, shards
@@ -138,11 +139,17 @@ def test_neither_lanes_nor_order_change_what_is_new(
             last[text] = window
 
 
-def test_a_text_comes_again_when_it_is_forgotten_and_gaps_count() -> None:
-    """Windows of record time pass, whether anything was said in them or not."""
-    policy = novel(known_windows=4)
+@pytest.mark.parametrize("lifetime", [1, LAG - 1, LAG, LAG + 1])
+def test_a_text_comes_again_when_it_is_forgotten(lifetime: int) -> None:
+    """To the window, whether the lanes ever know of it or the assembler alone."""
+    policy = novel(known_windows=lifetime)
     found = texts(run(dealt(same_texts(range(5, 11), 8), 2), policy, stream=STREAM))
-    assert [len(one) for one in found.values()] == [8, 0, 0, 0, 0, 8]
+    again = [8, *[0] * lifetime] * 3
+    assert [len(one) for one in found.values()] == again[:6]
+
+
+def test_windows_in_which_nothing_is_said_count() -> None:
+    policy = novel(known_windows=4)
     gap = {**same_texts(range(5, 7), 8), **same_texts(range(40, 42), 8)}
     found = texts(run(dealt(gap, 2), policy, stream=STREAM))
     assert {w: len(one) for w, one in found.items()} == {5: 8, 6: 0, 40: 8, 41: 0}
@@ -189,7 +196,10 @@ def test_audit_and_random_are_samples_of_the_traffic_known_or_not() -> None:
 def test_suspects_are_reviewed_whether_their_text_is_known_or_not() -> None:
     """A policy's refusal comes first: the share of suspects is that of all that is said."""
     policy = novel(quarantine=Quarantine(assumed_rate=0.3, margin=1.0), arms=Arms(6, 8, 60))
-    windows = {w: labelled(60) for w in range(5, 10)}
+    windows = {
+        w: [say(w * 1_000 + n, f"say {n % 20}", CLASSES[(n + w) % 4]) for n in range(60)]
+        for w in range(5, 10)
+    }
     counts = {w: m.counts for w, m in shards(run(dealt(windows, 2), policy, stream=STREAM)).items()}
     plain = novel(epoch="constant", quarantine=policy.quarantine, arms=policy.arms)
     before = {w: m.counts for w, m in shards(run(dealt(windows, 2), plain, stream=STREAM)).items()}
@@ -263,3 +273,19 @@ def test_verify_finds_a_run_that_is_not_what_was_emitted() -> None:
     other = changed(store, runs[0].name, store.get(runs[1].name) * 5)
     with pytest.raises(Fatal, match="missing or damaged"):
         grades(other, 9, log)
+
+
+def test_an_erased_row_leaves_its_shard_and_its_text_stays_known() -> None:
+    """Erasures change nothing that was learnt; nobody else's record takes the place."""
+    log = dealt(same_texts(range(5, 10), 12), 2)
+    calm = run(log, novel(), stream=STREAM)
+    victim = selected(calm, 5)[0]
+    asked = LaneId("asked", 0)
+    log[asked] = [(5 * PERIOD_MS + 9, msgspec.json.encode({"id": victim["id"]}))]
+    kinds = {lane: "erasures" if lane == asked else "utterances" for lane in log}
+    store = play(Case(log, kinds, STREAM, (Edition(novel()),)), Schedule())
+    left = texts(store)
+    assert left == {**texts(calm), 5: texts(calm)[5] - {victim["text"]}}
+    for window, manifest in shards(store).items():
+        assert manifest.calibration == shards(calm)[window].calibration
+        assert verify_ledger(history(store), manifest).identical

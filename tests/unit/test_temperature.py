@@ -60,10 +60,10 @@ def test_calibration_error_by_hand() -> None:
     assert calibration_error(confidence, right) == pytest.approx(expected)
     assert calibration_error(np.array([1.0, 1.0]), np.array([True, True])) == 0
     assert calibration_error(np.array([]), np.array([], bool)) == 0
-    # the right end belongs to the lower bin: over- and underconfidence cancel in one bin only
-    level = 1 / 3
-    same = np.array([level, level])
-    assert calibration_error(same, np.array([True, False])) == pytest.approx(0.5 - level)
+    # the right end belongs to the lower bin: both lie in (2/15, 3/15]
+    assert 0.2 * 15 == 3
+    edge = calibration_error(np.array([0.2, 0.19]), np.array([True, False]))
+    assert edge == pytest.approx(abs(0.39 - 1) / 2)
 
 
 def test_unknown_labels_say_nothing_and_few_rows_say_too_little() -> None:

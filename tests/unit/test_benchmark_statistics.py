@@ -1,0 +1,95 @@
+"""The benchmark's figures against cases computed by hand, and its verdicts against their rules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from daemon.benchmark import claims, statistics
+from daemon.benchmark.claims import CLAIMS, Claim
+from daemon.benchmark.statistics import Interval
+
+
+def test_auroc_counts_pairs_and_halves_ties() -> None:
+    # wrong rows 3 and 1 against right rows 2 and 1: pairs won 1 + 1 + 0 + 1/2 of 4
+    values = np.array([3.0, 1.0, 2.0, 1.0])
+    wrong = np.array([True, True, False, False])
+    assert statistics.auroc(values, wrong) == 2.5 / 4
+    assert statistics.auroc(values, np.zeros(4, np.bool_)) is None
+    assert statistics.auroc(-values, wrong) == 1.5 / 4
+
+
+def test_the_tail_is_the_least_frequent_that_bring_two_fifths() -> None:
+    traffic = np.array([0.5, 0.05, 0.25, 0.15, 0.05])
+    assert statistics.tail(traffic).tolist() == [False, True, False, True, True]
+    assert statistics.tail(np.array([0.9, 0.1])).tolist() == [False, True]
+    assert statistics.tail(np.array([0.5, 0.5])).sum() == 1  # never empty
+
+
+def test_weights_give_each_figure_its_mean() -> None:
+    classes = np.array([0, 0, 0, 1])  # nobody asks class 2
+    counted = statistics.weights(classes, np.array([0.2, 0.6, 0.2]))
+    right = np.array([1.0, 0.0, 0.0, 1.0])
+    found = {name: float((right * each).sum()) for name, each in counted.items()}
+    assert found["plain"] == pytest.approx(2 / 4)
+    assert found["macro"] == pytest.approx((1 / 3 + 1) / 2)
+    assert found["traffic"] == pytest.approx(0.25 / 3 + 0.75)
+    assert found["tail"] == pytest.approx(1 / 3)  # of 0.2 and 0.6 the lesser
+    assert all(each.sum() == pytest.approx(1) for each in counted.values())
+
+
+def test_an_interval_is_paired_and_keeps_what_does_not_vary() -> None:
+    classes = np.repeat(np.arange(10), 20)
+    counted = np.full((4, 200), 1 / 200)
+    always = statistics.interval(np.ones((4, 200)) * 0.25, counted, classes)
+    assert [always.estimate, always.low, always.high] == pytest.approx([0.25] * 3)
+    gains = (np.arange(800).reshape(4, 200) % 3 == 0) * 1.0
+    some = statistics.interval(gains, counted, classes)
+    assert some.estimate == pytest.approx(gains.mean())
+    # rows are Bernoulli(1/3): of 200 of them, seeds being paired, +- 2 standard errors
+    assert some.low < some.estimate < some.high
+    assert 0.02 < some.high - some.low < 0.2
+    assert some == statistics.interval(gains, counted, classes)
+
+
+def test_an_interval_of_seeds_knows_that_they_differ() -> None:
+    classes = np.repeat(np.arange(10), 20)
+    counted = np.full((4, 200), 1 / 200)
+    apart = np.zeros((4, 200))
+    apart[0] = 1.0  # one seed of four gains all: its mean of four draws goes from 0 to 3/4
+    wide = statistics.interval(apart, counted, classes)
+    assert (wide.estimate, wide.low, wide.high) == pytest.approx((0.25, 0.0, 0.75))
+
+
+@pytest.mark.parametrize(
+    ("expects", "low", "high", "verdict"),
+    [
+        ("above", 0.001, 0.02, "reproduced"),
+        ("above", -0.001, 0.02, "not reproduced"),
+        ("below", -0.02, -0.001, "reproduced"),
+        ("below", -0.02, 0.001, "not reproduced"),
+        ("not above", -0.02, 0.001, "reproduced"),
+        ("not above", 0.001, 0.02, "not reproduced"),
+        ("equal", -0.02, -0.004, "reproduced"),
+        ("equal", -0.02, -0.006, "not reproduced"),
+        ("equal", 0.001, 0.02, "beyond"),
+    ],
+)
+def test_a_verdict_follows_from_the_interval(
+    expects: str, low: float, high: float, verdict: str
+) -> None:
+    claim = Claim("paper", "claim", "published", "once", "el2n.top", 0.5)._replace(
+        expects=expects  # type: ignore[arg-type]
+    )
+    assert claims.verdict(claim, Interval((low + high) / 2, low, high)) == verdict
+
+
+def test_claims_name_what_there_is() -> None:
+    from daemon.benchmark.arms import arms
+    from daemon.benchmark.runs import BUDGETS
+    from daemon.benchmark.scenarios import SCENARIOS
+
+    for claim in CLAIMS:
+        assert claim.scenario in SCENARIOS
+        assert claim.arm in arms()
+        assert claim.budget in BUDGETS
