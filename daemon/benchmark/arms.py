@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from daemon.benchmark import ours, peers, plain
+from daemon.benchmark import ours, peers, plain, renewals
 from daemon.benchmark.ours import Choice
 from daemon.benchmark.stages import Stage
 from daemon.policy import Policy
@@ -68,6 +68,7 @@ def _ours() -> Mapping[str, Choose]:
         "quarantine": partial(_policy, ours.unweighed("id", "uniform", quarantine=True)),
         "default": partial(_policy, ours.default()),
         "recommended": partial(_policy, ours.RECOMMENDED),
+        "recommended-renewed": _renewed,
         "recommended-counted": partial(_policy, ours.RECOMMENDED, counted=COUNTED),
     }
 
@@ -90,6 +91,12 @@ def _policy(policy: Policy, stage: Stage, capacity: int, counted: float = 0.0) -
     if not counted or choice.records is None:
         return _bare(choice)
     return Choice(choice.rows, choice.records**counted, choice.suspects)
+
+
+def _renewed(stage: Stage, capacity: int) -> Choice:
+    """Under checkpoints that are renewed in mid-stream, from what was kept until then."""
+    later = stage.once("renewed", lambda first: renewals.renewed(first, ours.RECOMMENDED))
+    return _policy(ours.RECOMMENDED, later, capacity)
 
 
 def _bare(choice: Choice) -> Choice:

@@ -83,15 +83,18 @@ def default(
 RECOMMENDED = default(eps=0.3, exponent=0.25, margin=0.8)  # docs/results/default.md says why
 
 
-def choose(stage: Stage, policy: Policy, capacity: int) -> Choice:
-    """The rows that the product keeps of the stage's stream under this policy."""
+def choose(stage: Stage, policy: Policy, capacity: int, *, rate: float | None = None) -> Choice:
+    """The rows that the product keeps of the stage's stream under this policy.
+
+    `rate`: of wrong labels, assumed; None: the audit's answers decide, by their upper bound.
+    """
     key = f"benchmark {stage.world.seed}".encode()
     names = [stage.world.texts.classes[place] for place in stage.given.tolist()]
     keys = _ids(len(names), key) if policy.identity == "id" else _said(stage.world.texts.said, key)
     keys = keys if policy.identity == "id" else keys[stage.rows]
     offered = terms.Candidates(stage.scored, keys, names)
     audit = len(stage.audit), stage.wrong
-    rules = terms.rules_for(offered, policy, stage.classes, key, audit)
+    rules = terms.rules_for(offered, policy, stage.classes, key, audit if rate is None else rate)
     kept = selection.select(offered, rules, capacity)
     return Choice(kept.rows, kept.multiplicity, int((kept.reasons > 0).sum()))
 

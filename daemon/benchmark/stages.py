@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -18,11 +18,15 @@ from daemon.monitors import noise
 from scoring import kinds
 from scoring.grade import grade
 from scoring.models.base import softmax
+from scoring.rows import to_grid
+from scoring.scores.given import probability, rival
 from scoring.training.accuracy import indices
 from scoring.training.descent import Head
 from scoring.training.dice import Dice, Ints64
 from scoring.training.heads import STEPS, tempered
-from scoring.types import GRID, UNKNOWN_LABEL, Floats, Outputs, Score, Scored
+from scoring.types import UNKNOWN_LABEL, Floats, Outputs, Score, Scored
+
+T = TypeVar("T")
 
 AUDITED = 500  # events of the stream whose labels somebody checks
 SNAPSHOTS = 4  # heads over time, for scores that read a history
@@ -41,13 +45,14 @@ class Stage:
     scored: Scored
     audit: Ints64  # (a,) events that were audited
     wrong: int  # of them, the label was wrong
-    made: dict[str, Ints64] = field(default_factory=dict)  # orders that budgets share
+    made: dict[str, Any] = field(default_factory=dict)  # what budgets share
 
-    def once(self, name: str, order: Callable[[Stage], Ints64]) -> Ints64:
-        """An order of events that does not depend on the budget, made at the first call."""
+    def once(self, name: str, make: Callable[[Stage], T]) -> T:
+        """What does not depend on the budget: made at the first call."""
         if name not in self.made:
-            self.made[name] = order(self)
-        return self.made[name]
+            self.made[name] = make(self)
+        found: T = self.made[name]
+        return found
 
     @property
     def rows(self) -> Ints64:
@@ -73,10 +78,14 @@ class Stage:
         return noise.wilson(self.wrong, len(self.audit))
 
 
-def capped(stage: Stage, ceiling: float) -> Stage:
-    """The stage as if no label above this plausibility could be suspect."""
-    seen = stage.scored.plausibility
-    shown = np.where(seen >= ceiling * GRID, np.int16(GRID), seen)
+def by_odds(stage: Stage) -> Stage:
+    """The stage as if plausibility were p_y / (p_y + largest other p): odds, not a difference."""
+    seen, labels = stage.scored.plausibility, stage.scored.labels
+    known = np.flatnonzero(labels >= 0)
+    own, best = probability(stage.scored.probs, labels), rival(stage.scored.probs, labels)
+    odds = own[known] / np.maximum(own[known] + best[known], np.float32(1e-30))
+    shown = seen.copy()
+    shown[known] = to_grid(odds)
     return replace(stage, scored=replace(stage.scored, plausibility=shown))
 
 

@@ -17,11 +17,11 @@ from daemon.benchmark.arms import Arm
 from daemon.benchmark.cells import Cell, Key
 from daemon.benchmark.features import Texts
 from daemon.benchmark.ours import Choice
-from daemon.benchmark.stages import Stage, capped
+from daemon.benchmark.stages import Stage, by_odds
 from daemon.policy import Policy
 from daemon.ports import Clock, Store
 
-SCENARIOS = ("clean", "flips-10", "near-10")
+SCENARIOS = ("clean", "flips-10", "near-10", "flips-20")
 BUDGETS = (0.5, 0.1)
 BOUNDS = ("everything", "oracle", "random")
 CENTRE = ours.default(margin=0.8)  # where knobs are moved from
@@ -36,8 +36,13 @@ def variants() -> Mapping[str, Arm]:
     policies |= {f"eps-{e}": _moved(eps=e) for e in (0.3, 1.0)}
     policies |= {f"score-{s}": _moved(score=s) for s in ("margin", "el2n")}
     made |= {n: Arm("ours", partial(_plain, p)) for n, p in policies.items()}
+    made |= {
+        f"estimate-{m}": Arm("ours", partial(_estimated, _moved(margin=m))) for m in (1.0, 1.1, 1.2)
+    }
     made |= {f"counted-{p}": Arm("ours", partial(_counted, p)) for p in (0.25, 0.5)}
-    return made | {f"ceiling-{c}": Arm("ours", partial(_capped, c)) for c in (0.3,)}
+    return made | {
+        f"odds-{m}": Arm("ours", partial(_by_odds, _moved(margin=m))) for m in (0.8, 0.9, 1.0)
+    }
 
 
 def _moved(
@@ -52,15 +57,21 @@ def _plain(policy: Policy, stage: Stage, capacity: int) -> Choice:
     return Choice(choice.rows, None, choice.suspects)
 
 
+def _estimated(policy: Policy, stage: Stage, capacity: int) -> Choice:
+    """The margin times the audit's estimate, where the product takes its upper bound."""
+    choice = ours.choose(stage, policy, capacity, rate=stage.noise.estimate)
+    return Choice(choice.rows, None, choice.suspects)
+
+
 def _counted(power: float, stage: Stage, capacity: int) -> Choice:
     choice = ours.choose(stage, CENTRE, capacity)
     assert choice.records is not None  # the product counts
     return Choice(choice.rows, choice.records**power, choice.suspects)
 
 
-def _capped(ceiling: float, stage: Stage, capacity: int) -> Choice:
-    """No label is suspect above a plausibility: a knob that the policy does not have (yet)."""
-    return _plain(CENTRE, capped(stage, ceiling), capacity)
+def _by_odds(policy: Policy, stage: Stage, capacity: int) -> Choice:
+    """Suspects by odds, where the product has them by the normalised margin."""
+    return _plain(policy, by_odds(stage), capacity)
 
 
 def keys(corpora: Mapping[str, Texts], seeds: int) -> Iterator[Key]:

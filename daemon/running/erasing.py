@@ -105,8 +105,11 @@ class Eraser:
             return Step(window, erasures.NOBODY, erasures.NOBODY, ())
         before = [w for w in shard.windows(self._store.list(shard.PREFIX)) if w < window]
         heard = self._erasure_parts(self._registry.manifest(before[-1])) if before else ()
-        named = tuple(name for name in names if name not in heard)
-        step = Step(window, self._read(names), self._read(named), named)
+        held = {name: self._registry.part(name) for name in names}
+        # parts without a record are cut as lanes happen to close: a version names none of them
+        named = {n: p for n, p in held.items() if n not in heard and p.rows["position"]}
+        own, fresh = erasures.read(tuple(held.values())), erasures.read(tuple(named.values()))
+        step = Step(window, own, fresh, tuple(named))
         step.todo.append(window)
         if step.fresh.ids or step.fresh.users:
             step.todo.extend(before)
@@ -120,9 +123,6 @@ class Eraser:
 
     def _is_there(self, name: str) -> bool:
         return next(self._store.list(name), None) == name
-
-    def _read(self, names: tuple[str, ...]) -> Erasures:
-        return erasures.read([self._registry.part(name) for name in names])
 
     def _visit(self, step: Step, target: int | str) -> None:
         store, key = self._store, self._key

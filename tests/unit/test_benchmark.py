@@ -200,7 +200,7 @@ def test_tuning_reads_no_test_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_golden_rows_of_tuning_are_not_asked() -> None:
     texts = numbers("valid")
     both = np.vstack([texts.golden, texts.asked])
-    assert len(np.unique(both, axis=0)) == len(CORPUS.valid)
+    assert len(both) == len(np.unique(both, axis=0)) == len(CORPUS.valid)
     assert (numbers("test").golden.shape[0], texts.golden.shape[0]) == (54, 18)
 
 

@@ -15,15 +15,15 @@ def stage() -> stages.Stage:
 
 
 def test_quotas_by_hand() -> None:
-    groups = np.array([0] * 60 + [1] * 30 + [2] * 10)
+    groups = np.array([0] * 10 + [1] * 60 + [2] * 30)
 
     class Given:
         given, rows = groups, groups
         world = worlds.make(numbers(), TINY, 0)
 
     made: stages.Stage = Given()  # type: ignore[assignment]
-    assert np.bincount(groups[plain.stratified(made, 50).rows]).tolist() == [30, 15, 5]
-    assert np.bincount(groups[plain.cbrs(made, 50).rows]).tolist() == [20, 20, 10]
+    assert np.bincount(groups[plain.stratified(made, 50).rows]).tolist() == [5, 30, 15]
+    assert np.bincount(groups[plain.cbrs(made, 51).rows]).tolist() == [10, 21, 20]
     assert np.bincount(groups[plain.cbrs(made, 15).rows]).tolist() == [5, 5, 5]
 
 

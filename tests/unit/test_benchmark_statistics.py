@@ -23,6 +23,7 @@ def test_the_tail_is_the_least_frequent_that_bring_two_fifths() -> None:
     traffic = np.array([0.5, 0.05, 0.25, 0.15, 0.05])
     assert statistics.tail(traffic).tolist() == [False, True, False, True, True]
     assert statistics.tail(np.array([0.9, 0.1])).tolist() == [False, True]
+    assert statistics.tail(np.array([0.6, 0.3, 0.1])).tolist() == [False, True, True]
     assert statistics.tail(np.array([0.5, 0.5])).sum() == 1  # never empty
 
 
