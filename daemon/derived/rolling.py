@@ -21,7 +21,7 @@ from daemon.derived.history import History
 from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
 from daemon.ports import EXIT_CONFIG, Fatal
-from daemon.registry import versions
+from daemon.registry import effacing, versions
 from daemon.shards import rows as row_tables
 from daemon.shards import shard
 from daemon.shards.columns import Columns, plain_name
@@ -81,7 +81,7 @@ def _no_sample(window: int) -> Fatal:
 
 
 def write(history: History, rolled: Rolled) -> None:
-    """Make it an object: content-addressed, so that writing it again changes nothing."""
+    """Make it an object, named by its content. Raises Retry where a row was erased meanwhile."""
     scores = shard.scores_of(rolled.rows)
     footer = {
         "windows": rolled.windows,
@@ -90,6 +90,7 @@ def write(history: History, rolled: Rolled) -> None:
     }
     data = tables.encode(rolled.rows, shard.row_types(scores), tables.canonical(footer))
     history.registry.store.create(rolled.name, data)
+    effacing.take_back(history.registry, rolled.name, rolled.rows, rolled.windows)
 
 
 _Key = tuple[int, int, int]  # group, identity

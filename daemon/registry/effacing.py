@@ -6,13 +6,14 @@ that was taken out comes back, because a write names what it replaces.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from daemon import tables
 from daemon.lanes import part as parts
 from daemon.ports import Missing, Retry, Store
+from daemon.registry.registry import Registry
 from daemon.shards import erasures, shard
 from daemon.shards.columns import Columns
 from daemon.shards.erasures import Erasures
@@ -58,6 +59,29 @@ def empty_rows(
         return erasures.stub(rows, successor)
 
     _replace(store, name, stub)
+
+
+def empty_lost(store: Store, rows_object: str, manifest: str) -> None:
+    """Rows of who came second to a manifest that names others, as other engines make them.
+
+    Nobody reads them, and erasures that emptied all others may have passed already.
+    """
+    if shard.read_manifest(store.get(manifest), manifest).rows_object != rows_object:
+        empty_rows(store, rows_object, "")
+
+
+def take_back(registry: Registry, name: str, rows: Columns, windows: Iterable[int]) -> None:
+    """Rows of some windows that were merged and just created: a stub where one was erased since.
+
+    Erasures look for such objects after they have been at the parts: one of both sees the other.
+    Raises Retry: then merge again.
+    """
+    shown = set(zip(rows["lane"], rows["position"], strict=True))
+    for ref in (ref for window in windows for ref in registry.manifest(window).parts):
+        part = parts.read_manifest(registry.store.get(ref.object), ref.object)
+        if any((str(part.lane), position) in shown for position in part.erased):
+            empty_rows(registry.store, name, "")
+            raise Retry("rows were erased while they were merged: begin again")
 
 
 def _replace(store: Store, name: str, without: Callable[[bytes], bytes | None]) -> None:

@@ -142,11 +142,13 @@ class Eraser:
             if reference.window == target:
                 effacing.bare(store, reference.object, whom, step.window)
         # also rows that nobody names: of who lost the race for a manifest
-        kept = versions.newest(self._registry, target).rows_object
+        newest = versions.newest(self._registry, target)
         for number in known:
-            successor = versions.manifest(store, target, number).successor
+            # others may have made a version since that no manifest names as a successor yet
+            last = number == newest.revision.number
+            successor = "" if last else shard.manifest_name(target, number + 1)
             for name in list(store.list(shard.prefix(target, number))):
-                if name.endswith(".parquet") and name != kept:
+                if name.endswith(".parquet") and name != newest.rows_object:
                     effacing.empty_rows(store, name, successor)
 
     def _succeed(self, step: Step, window: int) -> None:

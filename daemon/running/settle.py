@@ -13,7 +13,7 @@ from daemon.lanes.part import Part
 from daemon.lanes.pin import FIRST, Pin
 from daemon.learning.rules import Rules
 from daemon.ports import EXIT_BUG, Fatal, LaneId
-from daemon.registry import versions
+from daemon.registry import effacing, versions
 from daemon.registry.registry import Registry
 from daemon.registry.versions import AuditRows
 from daemon.running.engines import Engines
@@ -178,12 +178,12 @@ class Settler:
         manifest, store = made.manifest, self._registry.store
         name = shard.manifest_name(manifest.window)
         if next(store.list(name), None) is None:  # else rows that came now might be erased ones
-            rows = shard.encode_rows(made, shard.scores_of(made.rows))
-            store.create(manifest.rows_object, rows)
+            store.create(manifest.rows_object, shard.encode_rows(made, shard.scores_of(made.rows)))
             if made.emitted and (runs := manifest.calibration.emitted):
                 store.create(runs[-1].name, made.emitted)
             if store.create(name, tables.canonical(manifest)):
                 return manifest
+            effacing.empty_lost(store, manifest.rows_object, name)
         theirs = self._registry.manifest(manifest.window)
         engines = {ref.engine for ref in (*manifest.parts, *theirs.parts) if ref.engine}
         # where erasures have come since, the parts that we read may lack those rows already

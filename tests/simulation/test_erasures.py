@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
+import msgspec
 import pytest
 
+from daemon import tables
 from daemon.derived import rolling
 from daemon.derived.history import History
-from daemon.ports import Store
+from daemon.ports import LaneId, Retry, Store
 from daemon.registry import bundle, versions
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 from daemon.running.erasing import Eraser
-from daemon.shards import shard
+from daemon.running.pinning import Pinning
+from daemon.running.settle import Settler
+from daemon.shards import assemble, erasures, shard
 from daemon.stores.memory import MemoryStore
 from tests.cases import Schedule, schedules
 from tests.erasing import ask, case_of, contents, copied, readable, text_of, versions_of
@@ -148,6 +154,36 @@ def test_who_comes_late_at_any_call_brings_nothing_back(
     check_rivals(before, after, writes=False)
 
 
+class Halting:
+    """A process that dies once it has made the third version of a shard, before it is named."""
+
+    def __init__(self, store: Store) -> None:
+        self.store, self.get, self.list = store, store.get, store.list
+        self.efface = store.efface
+
+    def create(self, name: str, data: bytes) -> bool:
+        created = self.store.create(name, data)
+        if name == shard.manifest_name(5, 3):
+            raise Crash
+        return created
+
+
+def halt(store: Store) -> None:
+    with suppress(Crash):
+        finish(Halting(store))
+
+
+@pytest.mark.slow
+def test_who_is_a_version_behind_leaves_stubs_that_lead_on(
+    before: Store, after: dict[str, bytes]
+) -> None:
+    for at in range(1, calls(before, writes=False), 4):
+        store = copied(before)
+        finish(Hooked(store, at, partial(halt, store), writes=False))
+        finish(store)
+        assert contents(store) == after, at
+
+
 def test_what_was_rolled_before_is_a_stub(before: Store, after: dict[str, bytes]) -> None:
     names = [name for name in after if name.startswith("rolling/")]
     store = MemoryStore()
@@ -155,6 +191,60 @@ def test_what_was_rolled_before_is_a_stub(before: Store, after: dict[str, bytes]
         assert text_of(501) in dict(readable(before))[name], "so this can fail"
         store.create(name, after[name])
     assert names and not any("secret" in said for _, said in readable(store))
+
+
+def test_who_was_rolling_meanwhile_leaves_nothing(before: Store) -> None:
+    """It read the parts before the erasures, and writes after the last of them."""
+    store = copied(before)
+    history = History(Registry(store), Engines(store, KEY, threads=1))
+    rolled = rolling.roll(history, 7)
+    assert any("secret-of-70" in text for text in rolled.rows["text"]), "so this can fail"
+    finish(store)
+    with pytest.raises(Retry, match="begin again"):
+        rolling.write(history, rolled)
+    assert not any(text in dict(readable(store))[rolled.name] for text in rolled.rows["text"])
+    again = rolling.roll(history, 7)
+    rolling.write(history, again)
+    assert again.rows["id"] == tables.decode(store.get(again.name))[0]["id"]
+
+
+class Blind:
+    """A store in which another process makes a shard just after somebody looked for it."""
+
+    def __init__(self, store: Store) -> None:
+        self.get, self.create, self.efface = store.get, store.create, store.efface
+
+    def list(self, prefix: str, after: str = "") -> Iterator[str]:
+        return iter(())
+
+
+def test_rows_of_another_engine_that_lost_are_a_stub(before: Store) -> None:
+    """An erasure may have looked for such rows before they came."""
+    store, theirs = copied(before), shards(before)[6]
+    history = History(Registry(store), Engines(store, KEY, threads=1))
+    parts = tuple(msgspec.structs.replace(ref, engine="another") for ref in theirs.parts)
+    name = shard.prefix(6) + "rows-of-another-engine.parquet"
+    ours = assemble.assemble(history.inputs(theirs))
+    manifest = msgspec.structs.replace(
+        ours.manifest, parts=parts, rows_object=name, rows_digest="other"
+    )
+    settler = Settler(
+        Registry(Blind(store)), Pinning(history.registry, history.engines), history.engines
+    )
+    made = shard.Shard(manifest, ours.rows)
+    assert ours.rows["id"] and settler._publish(made) == theirs
+    assert erasures.is_stub(tables.decode(store.get(name))[1])
+
+
+def test_versions_name_no_part_that_depends_on_how_lanes_closed() -> None:
+    """Where a lane has no record its parts are runs of windows, in each schedule others."""
+    quiet = LaneId("asked", 1)
+    records = {**CASE.records, quiet: [ask(7, id="nobody")]}
+    case = dataclasses.replace(CASE, records=records, kinds={**CASE.kinds, quiet: "erasures"})
+    registry = Registry(play(case, Schedule()))
+    found = [versions.newest(registry, window).revision for window in shards(registry.store)]
+    named = {name for revision in found for name in revision.erasures}
+    assert named and all(registry.part(name).rows["position"] for name in named)
 
 
 def without_parts(store: Store) -> dict[str, bytes]:

@@ -7,10 +7,12 @@ import random
 import pytest
 
 from daemon.ports import Fatal
-from daemon.registry import bundle, excerpt
+from daemon.registry import bundle, excerpt, versions
 from daemon.registry.registry import Registry
+from daemon.running.erasing import Eraser
 from daemon.stores.memory import MemoryStore
-from tests.cases import random_case, schedules
+from tests.cases import Schedule, random_case, schedules
+from tests.erasing import ask, case_of
 from tests.simulation.test_schedules import live
 from tests.worlds import outcome, play
 
@@ -63,3 +65,21 @@ def test_what_was_learnt_elsewhere_does_not_mix() -> None:
     own.create("shards/000000000005/manifest.json", b"ours")
     with pytest.raises(Fatal, match=r"decisions of its own .shards/000000000005"):
         bundle.copy_decisions(recorded, own)
+
+
+def test_a_replay_that_erased_what_came_before_it_goes_on_after_a_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has emptied rows that the recording brought: that is no other lineage."""
+    case = case_of(ask(7, id="u501"), ask(8, user="p3"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Eraser, "due", lambda self: False)
+        origin = play(case, Schedule())
+    taken, recorded = excerpt.excerpt(Registry(origin), 6, None), MemoryStore()
+    bundle.copy_decisions(origin, recorded)
+    excerpt.carry(taken, origin, recorded)
+    store = MemoryStore()
+    bundle.copy_decisions(recorded, store)
+    play(case, Schedule(), store=store, recorded=taken.closings)
+    assert versions.numbers(store, 5) == [1, 2, 3], "so this can fail"
+    assert bundle.copy_decisions(recorded, store) == 0
