@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from daemon.benchmark import ours, peers, plain, renewals
+from daemon.benchmark import ours, peers, plain
 from daemon.benchmark.ours import Choice
-from daemon.benchmark.stages import Stage
+from daemon.benchmark.stages import Stage, by_odds
 from daemon.policy import Policy
 from scoring.types import GRID
 
@@ -68,7 +68,7 @@ def _ours() -> Mapping[str, Choose]:
         "quarantine": partial(_policy, ours.unweighed("id", "uniform", quarantine=True)),
         "default": partial(_policy, ours.default()),
         "recommended": partial(_policy, ours.RECOMMENDED),
-        "recommended-renewed": _renewed,
+        "recommended-odds": _by_odds,
         "recommended-counted": partial(_policy, ours.RECOMMENDED, counted=COUNTED),
     }
 
@@ -93,10 +93,9 @@ def _policy(policy: Policy, stage: Stage, capacity: int, counted: float = 0.0) -
     return Choice(choice.rows, choice.records**counted, choice.suspects)
 
 
-def _renewed(stage: Stage, capacity: int) -> Choice:
-    """Under checkpoints that are renewed in mid-stream, from what was kept until then."""
-    later = stage.once("renewed", lambda first: renewals.renewed(first, ours.RECOMMENDED))
-    return _policy(ours.RECOMMENDED, later, capacity)
+def _by_odds(stage: Stage, capacity: int) -> Choice:
+    """As if the product had suspects by odds and not by the normalised margin: a proposal."""
+    return _policy(ours.RECOMMENDED, by_odds(stage), capacity)
 
 
 def _bare(choice: Choice) -> Choice:

@@ -35,6 +35,7 @@ class Found(NamedTuple):
 
     claim: Claim
     ours: str
+    seconds: str  # to select and to train, means of one seed
     verdict: Verdict
 
 
@@ -108,13 +109,15 @@ def found(results: Results) -> Iterator[Found]:
         line = results.line(claim.scenario, claim.arm, claim.budget)
         differences = {} if line is None else getattr(line, f"to_{claim.to}")
         if claim.figure not in differences or line is None:
-            yield Found(claim, "not measured", "not measured")
+            yield Found(claim, "not measured", "", "not measured")
             continue
         value = differences[claim.figure]
         about = (
             f"{claim.figure}, {line.seeds} seeds, {100 * claim.budget:g} % kept, {claim.scenario}"
         )
-        yield Found(claim, f"{shown(value)} to {claim.to} ({about})", verdict(claim, value))
+        took = f"{line.select_s:.1f} + {line.train_s:.1f}"
+        ours = f"{shown(value)} to {claim.to} ({about})"
+        yield Found(claim, ours, took, verdict(claim, value))
 
 
 def verdict(claim: Claim, value: Interval) -> Verdict:

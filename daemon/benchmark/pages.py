@@ -133,14 +133,14 @@ def _reached(goal: goals.Goal) -> str:
 def seeds_page(results: Results, run: Run) -> str:
     """The claims of the papers."""
     rows = [
-        (row.claim.paper, row.claim.claim, row.claim.published, row.ours, row.verdict)
+        (row.claim.paper, row.claim.claim, row.claim.published, row.ours, row.seconds, row.verdict)
         for row in claims.found(results)
     ]
-    rows += [(*row, "not testable here") for row in claims.UNTESTABLE]
+    rows += [(*row, "", "not testable here") for row in claims.UNTESTABLE]
     told = (
         f"{run.told()}. Differences of accuracy in points with 95 % intervals; `verdict` follows "
         "from the interval alone (daemon/benchmark/claims.py). Frozen sentence features and a "
         "linear head: what needs a fine-tuned encoder is not reproduced by this page.\n"
     )
-    header = ("paper", "claim", "published", "here", "verdict")
+    header = ("paper", "claim", "published", "here", "select + train, s", "verdict")
     return "\n".join(("# Claims of the papers\n", told, table(header, rows)))

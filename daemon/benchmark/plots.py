@@ -15,6 +15,7 @@ Place = Callable[[float], float]
 WIDTH, HEIGHT = 860, 480
 LEFT, RIGHT, TOP, BOTTOM = 64, 220, 40, 56
 LINES = ("everything", "oracle")  # bounds: no budget, a level
+SPAN = 0.2  # of accuracy at most: what is worse lies on the bottom line
 COLOURS = (  # Okabe and Ito 2008: told apart by everybody
     "#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7", "#999933",
     "#882255", "#44AA99",
@@ -56,6 +57,7 @@ def draw(curves: Sequence[Curve], title: str) -> str:
     places = {budget: place for place, budget in enumerate(budgets)}
     values = [v for c in curves for _, i in c.points for v in (i.low, i.high)] or [0.0, 1.0]
     low, high = min(values), max(values)
+    low = max(low, high - SPAN)
     low, high = low - 0.02 * (high - low + 0.01), high + 0.02 * (high - low + 0.01)
 
     def x(budget: float) -> float:
@@ -63,7 +65,8 @@ def draw(curves: Sequence[Curve], title: str) -> str:
         return LEFT + (WIDTH - LEFT - RIGHT) * (places[budget] + 0.0) / span
 
     def y(value: float) -> float:
-        return TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low)
+        inside = min(max(value, low), high)
+        return TOP + (HEIGHT - TOP - BOTTOM) * (high - inside) / (high - low)
 
     body = [_axis(budgets, low, high, x, y)]
     for number, curve in enumerate(curves):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, cast
+from typing import cast
 
 import numpy as np
 
@@ -25,8 +25,6 @@ from scoring.training.descent import Head
 from scoring.training.dice import Dice, Ints64
 from scoring.training.heads import STEPS, tempered
 from scoring.types import UNKNOWN_LABEL, Floats, Outputs, Score, Scored
-
-T = TypeVar("T")
 
 AUDITED = 500  # events of the stream whose labels somebody checks
 SNAPSHOTS = 4  # heads over time, for scores that read a history
@@ -45,14 +43,13 @@ class Stage:
     scored: Scored
     audit: Ints64  # (a,) events that were audited
     wrong: int  # of them, the label was wrong
-    made: dict[str, Any] = field(default_factory=dict)  # what budgets share
+    made: dict[str, Ints64] = field(default_factory=dict)  # orders that budgets share
 
-    def once(self, name: str, make: Callable[[Stage], T]) -> T:
-        """What does not depend on the budget: made at the first call."""
+    def once(self, name: str, order: Callable[[Stage], Ints64]) -> Ints64:
+        """An order of events that does not depend on the budget, made at the first call."""
         if name not in self.made:
-            self.made[name] = make(self)
-        found: T = self.made[name]
-        return found
+            self.made[name] = order(self)
+        return self.made[name]
 
     @property
     def rows(self) -> Ints64:

@@ -132,10 +132,10 @@ def _cells(store: Store, corpus: str, scenario: str) -> dict[tuple[str, float], 
 
 
 def _row(name: str, arm: Arm, found: Mapping[tuple[str, float], list[Cell]]) -> list[str]:
-    shown, seeds, noise = [], 0, ""
+    shown, seeds, noise = [], [], ""
     for budget in BUDGETS:
         there = found.get((name, budget if arm.budgets else 1.0), [])
-        seeds = len(there)
+        seeds.append(str(len(there)))
         if not there:
             shown.append("")
             continue
@@ -143,4 +143,4 @@ def _row(name: str, arm: Arm, found: Mapping[tuple[str, float], list[Cell]]) -> 
         traffic = 100 * float(np.mean([cell.traffic for cell in there]))
         shown.append(f"{macro:.2f} / {traffic:.2f}")
         noise = noise or f"{float(np.mean([cell.noise for cell in there])):.4f}"
-    return [name, str(seeds), *shown, noise]
+    return [name, " / ".join(seeds), *shown, noise]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.benchmark import claims, statistics
+from daemon.benchmark import claims, goals, stages, statistics, worlds
 from daemon.benchmark.claims import CLAIMS, Claim
 from daemon.benchmark.statistics import Interval
+from daemon.benchmark.tables import Line, Results
+from scoring.types import GRID
+from tests.tiny_corpus import TINY, numbers
 
 
 def test_auroc_counts_pairs_and_halves_ties() -> None:
@@ -83,6 +86,47 @@ def test_a_verdict_follows_from_the_interval(
         expects=expects  # type: ignore[arg-type]
     )
     assert claims.verdict(claim, Interval((low + high) / 2, low, high)) == verdict
+
+
+def line(arm: str, budget: float, macro: Interval, noise: float = 0.0) -> Line:
+    every = dict.fromkeys(statistics.FIGURES, macro)
+    return Line(
+        "tiny", "flips-10", arm, budget, 3, budget, noise, 0.1, 0.2, every, every, every, every
+    )
+
+
+@pytest.mark.parametrize(
+    ("macro", "reached", "certain"),
+    [
+        (Interval(0.05, 0.04, 0.06), True, True),
+        (Interval(0.04, 0.03, 0.05), True, False),
+        (Interval(0.03, 0.02, 0.05), False, False),
+    ],
+)
+def test_a_goal_is_reached_by_its_estimate_and_surely_by_its_interval(
+    macro: Interval, reached: bool, certain: bool
+) -> None:
+    found = Results((line("recommended", 0.5, macro),), ())
+    made = {(goal.scenario, goal.goal): goal for goal in goals.goals(found)}
+    goal = made["flips-10", "50% kept: macro >= 3.5 points above everything"]
+    assert (goal.reached, goal.certain) == (reached, certain)
+    assert made["near-10", "20% kept: macro >= 2.5 points above everything"].reached is None
+
+
+def test_a_relative_error_is_of_the_random_arm() -> None:
+    found = line("random", 0.5, Interval(0.8, 0.7, 0.9))  # errs on 0.2
+    gain = line("recommended", 0.5, Interval(0.03, 0.01, 0.05))
+    assert goals.weak(gain, found).ours == "+15.00 [+5.00, +25.00]"
+
+
+def test_odds_are_of_the_given_against_the_best_other() -> None:
+    stage = stages.stage(worlds.make(numbers(), TINY, 0))
+    shown = stages.by_odds(stage).scored.plausibility / GRID
+    probs, labels = stage.scored.probs, stage.scored.labels
+    for row in range(0, len(labels), 37):
+        own = probs[row, labels[row]]
+        best = np.delete(probs[row], labels[row]).max()
+        assert shown[row] == pytest.approx(own / (own + best), abs=1 / GRID)
 
 
 def test_claims_name_what_there_is() -> None:
