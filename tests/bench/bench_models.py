@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from scoring.models import graph
+from scoring.models import graph, torch_network
 from scoring.models import onnx as onnx_engine
 from scoring.models import torch as torch_engine
 from scoring.models.base import Files
@@ -65,7 +65,7 @@ def pipeline(files: Files) -> Callable[[Sequence[str], int], Any]:
     """`transformers.pipeline` over the very network, one text or a batch at a time."""
     import transformers
 
-    network = torch_engine._network(files)
+    network = torch_network.network_of(files).network
     tokenizer = transformers.BertTokenizerFast.from_pretrained(str(FOLDER))
     classify = transformers.pipeline(
         "text-classification", model=network, tokenizer=tokenizer, top_k=None, device="cpu"
