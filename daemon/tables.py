@@ -15,6 +15,9 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+# Arrow's own pool keeps what was freed: a seventh of a long run's resident memory
+pa.set_memory_pool(pa.system_memory_pool())
+
 MANIFEST_KEY = b"sluice"
 Columns = Mapping[str, Sequence[Any]]
 
