@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-# Arrow's own pool keeps what was freed: a seventh of a long run's resident memory
+# Arrow's own pool keeps what was freed (tests.bench.bench_memory shows it)
 pa.set_memory_pool(pa.system_memory_pool())
 
 MANIFEST_KEY = b"sluice"
