@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from daemon import tables
 from daemon.ports import EXIT_STATE, Fatal
 
 GROUP_ROWS = 65_536
@@ -101,8 +102,9 @@ class LedgerWriter:
 def read(data: bytes, only: Sequence[str] | None = None) -> Arrays:
     """The columns of a ledger as numpy arrays, or some of them. Raises Fatal for a damaged one."""
     try:
-        table = pq.read_table(pa.BufferReader(data), columns=None if only is None else list(only))
-    except (pa.ArrowException, OSError) as error:
+        table = tables.table_of(data, only)
+        table = table if only is None else table.select(list(only))
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise Fatal(
             "a ledger in the store cannot be read",
             code=EXIT_STATE,

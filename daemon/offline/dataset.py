@@ -96,8 +96,8 @@ class DataSet:
 
     def _table(self) -> Iterator[tuple[int, bytes]]:
         number = 0
-        with pq.ParquetFile(self.path) as file:
-            for batch in file.iter_batches(BATCH):
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:
+            for batch in file.iter_batches(BATCH, use_threads=False):
                 for row in batch.to_pylist():
                     number += 1
                     yield number, msgspec.json.encode(row)
