@@ -71,8 +71,7 @@ def table_of(data: bytes, only: Sequence[str] | None = None) -> Any:
 
     Raises pyarrow.ArrowException, OSError.
 
-    On this thread: Arrow's threads abort a process that ends soon after (`pq.read_table`, seen in
-    one of twenty on a busy machine).
+    On this thread: the threads of `pq.read_table` may abort a process that ends soon after.
     """
     columns = None if only is None else list(only)
     file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)

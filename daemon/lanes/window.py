@@ -29,11 +29,6 @@ def window_of(time_ms: int, period_ms: int) -> int:
     return time_ms // period_ms if time_ms >= 0 else -1
 
 
-def end_ms(window: int, period_ms: int) -> int:
-    """First millisecond after a window."""
-    return (window + 1) * period_ms
-
-
 def segments(
     times_ms: Int64s, *, lane_time_ms: int, lowest: int, period_ms: int
 ) -> Iterator[Segment]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from msgspec import UNSET, Struct, UnsetType, field
 
 from daemon.learning.emitted import Run
 from daemon.monitors import noise
 from daemon.policy import Learning, Quarantine
-from scoring.types import GRID
+from scoring.types import GRID, Grid, Scored
 
 SCALE = 1 << 10  # fixed point of every decayed count: one record is SCALE
 HALVES = 4  # checkpoints whose halves are remembered, the most recently folded first
@@ -102,6 +103,18 @@ def publish_half(checkpoint: str, counts: Counts) -> Half:
         {name: _fold({}, h, 1) for name, h in sorted(counts.histograms.items())},
         _fold({}, counts.plausibility, 1),
     )
+
+
+def half_of(scored: Scored, checkpoint: str) -> Half:
+    """The same, of the scores themselves."""
+
+    def histogram(column: Grid) -> Histogram:
+        steps, counts = np.unique(column[column >= 0], return_counts=True)
+        return dict(zip(steps.tolist(), counts.tolist(), strict=True))
+
+    histograms = {name: histogram(column) for name, column in scored.scores.items()}
+    plausibility = histogram(scored.plausibility)
+    return publish_half(checkpoint, Counts(histograms=histograms, plausibility=plausibility))
 
 
 def fold(

@@ -20,11 +20,11 @@ from daemon.lanes.gather import Gathering
 from daemon.lanes.lane import Lane, PutPart
 from daemon.lanes.pin import FIRST, NOBODY, Pin
 from daemon.lanes.window import NO_TIME
-from daemon.learning.calibration import Calibration
+from daemon.learning.calibration import Calibration, half_of
 from daemon.offline import scored
 from daemon.offline.dataset import Row
 from daemon.offline.scored import CHUNK
-from daemon.offline.terms import Candidates, half_of, names_of, taught
+from daemon.offline.terms import Candidates, names_of, taught
 from daemon.ports import LaneInfo, Source
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engine, Engines

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import msgspec
-import numpy as np
 
 from buffers import draw
 from buffers.base import Ids
@@ -22,18 +21,15 @@ from daemon.learning import rules as rulebook
 from daemon.learning.calibration import (
     SCALE,
     Calibration,
-    Counts,
-    Half,
-    Histogram,
     Traffic,
-    publish_half,
+    half_of,
 )
 from daemon.learning.edition import Edition
 from daemon.learning.rules import Rules
 from daemon.policy import Policy
 from scoring import kinds
-from scoring.types import Grid, Scored
 from scoring.types import Policy as Weigher
+from scoring.types import Scored
 
 Noise = float | tuple[int, int] | None  # assumed rate | (audit answers, wrong ones) | unknown
 
@@ -131,21 +127,6 @@ def taught(
     counts = Counter(n for n, ok in zip(sample.names, accepted.tolist(), strict=True) if ok)
     groups = {name: counts[name] * SCALE for name in sorted(counts)}
     return Calibration(window, Traffic(groups, answered, wrong))
-
-
-def half_of(scored: Scored, checkpoint: str) -> Half:
-    """The checkpoint's half of a calibration: how its scores are spread over these rows."""
-
-    def histogram(column: Grid) -> Histogram:
-        steps, counts = np.unique(column[column >= 0], return_counts=True)
-        return dict(zip(steps.tolist(), counts.tolist(), strict=True))
-
-    counts = Counts(
-        records=len(scored.argmax),
-        histograms={name: histogram(column) for name, column in scored.scores.items()},
-        plausibility=histogram(scored.plausibility),
-    )
-    return publish_half(checkpoint, counts)
 
 
 def weigher(policy: Policy) -> Weigher:

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import UNSET, UnsetType
 
 from daemon.decode.normalise import normaliser
-from daemon.learning.calibration import Counts, Half, publish_half
+from daemon.learning.calibration import Half, half_of
 from daemon.learning.edition import half_name
 from daemon.learning.supplied import BIT, MILLION, Fit, Supplied
 from daemon.policy import Policy
@@ -137,21 +137,11 @@ def scorer_of(
         raise Fatal(f"policy.scores: {error}", code=EXIT_CONFIG) from error
 
 
-def half_of(
+def sample_half(
     scorer: Scorer, checkpoint: str, supplied: Supplied | UnsetType, rows: Reading
 ) -> Half | None:
-    """Histograms of the sample's scores under this checkpoint; None without a sample."""
+    """How the sample's scores are spread under this checkpoint; None without a sample."""
     if not rows.texts:
         return None
     scored = scorer.score(rows.texts, rows.labels, tags=rows.tags)
-
-    def histogram(column: np.ndarray) -> dict[int, int]:
-        steps, counts = np.unique(column[column >= 0], return_counts=True)
-        return dict(zip(steps.tolist(), counts.tolist(), strict=True))
-
-    counts = Counts(
-        records=len(rows.texts),
-        histograms={name: histogram(column) for name, column in scored.scores.items()},
-        plausibility=histogram(scored.plausibility),
-    )
-    return publish_half(half_name(checkpoint, supplied), counts)
+    return half_of(scored, half_name(checkpoint, supplied))

@@ -17,8 +17,8 @@ from daemon.registry import versions
 from daemon.registry.halves import (
     SAMPLE_ROWS,
     Sample,
-    half_of,
     reading,
+    sample_half,
     scorer_of,
     supplied_of,
 )
@@ -155,7 +155,7 @@ def _learnt(
     known = NOTHING if isinstance(supplied, UnsetType) else supplied
     whole = supplying.model(digest, known, needs, load)
     scorer = scorer_of(whole, known, policy, scores, rows)
-    return half_of(scorer, digest, supplied, rows), supplied, needs
+    return sample_half(scorer, digest, supplied, rows), supplied, needs
 
 
 def _named(registry: Registry, digest: str, policy: Policy, others: Others) -> Supplied:

@@ -1,9 +1,9 @@
 """The host path: recorded bytes to durable parts with the `table` model, in one process.
 
-    python -m tests.bench.bench_host [RECORDS]
+    python -m tests.bench.bench_host [RECORDS] [--profile]
 
-Prints records per second of wall and of CPU time, and microseconds by stage. The stages come from
-a profile of a second, shorter run, so they include its overhead: read them as shares.
+Prints records per second of wall and of CPU time, microseconds of CPU each, and the peak of memory;
+with `--profile`, the functions that take most. `bench_kafka` prints microseconds by stage.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -38,11 +39,29 @@ PERIOD_MS = 60_000
 PER_WINDOW = 100_000
 
 
-def record(folder: Path, records: int, lanes: int = 2) -> None:
-    """A Parquet recording of messages of about 220 bytes, a third of them repeats."""
+def messages(records: int) -> Callable[[int], bytes]:
+    """Makes the value of a number: about 220 bytes, a third of them repeats."""
     rng = random.Random(0)
     words = [f"word{n}" for n in range(2000)]
     texts = [" ".join(rng.choices(words, k=rng.randint(3, 12))) for _ in range(records // 2)]
+
+    def message(n: int) -> bytes:
+        value = {
+            "id": f"utterance-{n:09d}",
+            "text": texts[int(rng.random() ** 2 * len(texts))],
+            "nlu": {"intent": CLASSES[n % 64], "confidence": 0.9},
+            "label": CLASSES[(n * 7) % 64],
+            "consent": True,
+            "device": "kitchen",
+        }
+        return msgspec.json.encode(value)
+
+    return message
+
+
+def record(folder: Path, records: int, lanes: int = 2) -> None:
+    """A Parquet recording."""
+    message = messages(records)
     with RecordingWriter(folder, (Topic("u", "bench", "utterances", lanes),)) as writer:
         for lane in range(lanes):
             out = writer.lane(LaneId("u", lane), "parquet")
@@ -50,19 +69,7 @@ def record(folder: Path, records: int, lanes: int = 2) -> None:
             mine = range(lane, records, lanes)
             for first in range(0, len(mine), step):
                 numbers = mine[first : first + step]
-                values: list[bytes | None] = [
-                    msgspec.json.encode(
-                        {
-                            "id": f"utterance-{n:09d}",
-                            "text": texts[int(rng.random() ** 2 * len(texts))],
-                            "nlu": {"intent": CLASSES[n % 64], "confidence": 0.9},
-                            "label": CLASSES[(n * 7) % 64],
-                            "consent": True,
-                            "device": "kitchen",
-                        }
-                    )
-                    for n in numbers
-                ]
+                values: list[bytes | None] = [message(n) for n in numbers]
                 times = [1_700_000_040_000 + n * PERIOD_MS // PER_WINDOW for n in numbers]
                 out.append(range(first, first + len(numbers)), times, values)
 

@@ -12,13 +12,10 @@ from __future__ import annotations
 import argparse
 import cProfile
 import pstats
-import random
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 from kafka import KafkaProducer
 
 from daemon.clock import SystemClock
@@ -30,7 +27,7 @@ from daemon.running import start
 from daemon.running.engines import Engines
 from daemon.sources import kafka
 from daemon.stores import local
-from tests.bench.bench_host import CLASSES, PERIOD_MS, policy
+from tests.bench.bench_host import CLASSES, PERIOD_MS, messages, policy
 from tests.bench.daemons import quiet
 from tests.bench.stages import Stages
 from tests.kafka.broker import CLIENT, Broker, unique
@@ -42,23 +39,6 @@ PER_WINDOW = 300_000  # five seconds at the wanted rate: a small window, its cos
 WANTED_RATE, WANTED_US = 60_000, 15.0
 
 
-def messages(records: int) -> Iterator[tuple[int, int, bytes]]:
-    """(lane, time in ms, value) of about 220 bytes, a third of them repeats."""
-    rng = random.Random(0)
-    words = [f"word{n}" for n in range(2000)]
-    texts = [" ".join(rng.choices(words, k=rng.randint(3, 12))) for _ in range(records // 2)]
-    for n in range(records):
-        value = {
-            "id": f"utterance-{n:09d}",
-            "text": texts[int(rng.random() ** 2 * len(texts))],
-            "nlu": {"intent": CLASSES[n % 64], "confidence": 0.9},
-            "label": CLASSES[(n * 7) % 64],
-            "consent": True,
-            "device": "kitchen",
-        }
-        yield n % LANES, START_MS + n * PERIOD_MS // PER_WINDOW, msgspec.json.encode(value)
-
-
 def produce(broker: Broker, records: int, codec: str, batch_bytes: int) -> str:
     """A topic that holds them, and behind each lane a record that closes its windows."""
     topic = broker.topic("bench", LANES, message_timestamp_type="CreateTime")
@@ -67,9 +47,10 @@ def produce(broker: Broker, records: int, codec: str, batch_bytes: int) -> str:
     with KafkaProducer(
         bootstrap_servers=broker.bootstrap, compression_type=kind, **given, **CLIENT
     ) as producer:
-        last_ms = START_MS
-        for lane, last_ms, value in messages(records):
-            producer.send(topic, value, partition=lane, timestamp_ms=last_ms)
+        last_ms, message = START_MS, messages(records)
+        for n in range(records):
+            last_ms = START_MS + n * PERIOD_MS // PER_WINDOW
+            producer.send(topic, message(n), partition=n % LANES, timestamp_ms=last_ms)
         for lane in range(LANES):
             producer.send(topic, b"{}", partition=lane, timestamp_ms=last_ms + 4 * PERIOD_MS)
         producer.flush()

@@ -101,7 +101,7 @@ def test_time_is_the_running_maximum_and_older_claims_are_late(
 def test_evidence_closes_a_window_only_after_its_end_and_grace(
     evidence: int, grace: int, window: int
 ) -> None:
-    may = evidence >= windows.end_ms(window, PERIOD) + grace * PERIOD
+    may = evidence >= (window + 1 + grace) * PERIOD
     assert (window <= closable(evidence, grace=grace, period_ms=PERIOD)) == may
 
 
