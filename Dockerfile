@@ -61,6 +61,7 @@ ENV PATH=/opt/sluice/bin:/opt/libraries/bin:${PATH} \
     PYTHONDONTWRITEBYTECODE=1 \
     HF_HUB_OFFLINE=1 \
     HF_HUB_DISABLE_TELEMETRY=1 \
+    ORT_DISABLE_TELEMETRY=1 \
     SLUICE_CONFIG=/etc/sluice/sluice.yaml
 WORKDIR /tmp
 USER 10001:10001

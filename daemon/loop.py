@@ -11,8 +11,6 @@ from collections import Counter
 from contextlib import suppress
 
 from daemon.config.settings import Process
-from daemon.lanes.erasures import Erasures
-from daemon.lanes.labels import Labels
 from daemon.lanes.lane import Lane, PutPart
 from daemon.lanes.window import Segment
 from daemon.ports import Batch, Clock, LaneId, Retry, Source
@@ -182,7 +180,7 @@ class Loop:
         if lane.kind == "utterances":
             self._pipeline.send(lane, batch, segment)
         else:
-            lane.absorb_labels(batch, segment)
+            self.performer.hear(lane, batch, segment)
         return True
 
     def _turn(self, lane: Lane, segment: Segment) -> bool:
@@ -193,6 +191,5 @@ class Loop:
                     return False
             else:
                 return self.performer.open(lane, effect)
-        erasing = lane.kind == "erasures"
-        lane.begin(segment.window, Erasures(self.engines.erasures) if erasing else Labels())
+        self.performer.begin(lane, segment.window)
         return True

@@ -7,26 +7,24 @@ Fields hold the defaults; the docstring of each struct is what `sluice config sh
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, field
 
+from daemon.decode.near import Identity
 from daemon.decode.weak import Weak
+from daemon.learning.cascade import Second, candidates
 from daemon.learning.emitted import Epoch, KnownWindows
+from daemon.learning.kind import Kind
 from daemon.learning.supplied import Calibrate, History, TagsPath
+
+__all__ = ["Kind"]  # and all that is defined here
 
 SEMANTICS: Final = 1  # what this code computes; an image also runs the one before
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Path = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^.\s]+(\.[^.\s]+)*$")]
-
-
-class Kind(Struct, frozen=True, forbid_unknown_fields=True):
-    """A kind from its folder, with the options of its file."""
-
-    kind: str
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 class RecordMap(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +93,7 @@ class Groups(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 20
     traffic_exponent: Annotated[
         Share, Meta(description="target share ~ traffic share ** this: 0 all alike, 1 as traffic")
-    ] = 0.5
+    ] = 0.25
     floor_rows: Annotated[
         NotNegative, Meta(description="rows that a group owns before targets speak; 0: none")
     ] = 1
@@ -117,7 +115,7 @@ class Arms(Struct, frozen=True, forbid_unknown_fields=True):
 class Quarantine(Struct, frozen=True, forbid_unknown_fields=True):
     """Suspect labels: plausibility under the quantile at min(cap, margin x upper noise bound)."""
 
-    margin: Annotated[float, Meta(ge=1.0, le=3.0)] = 1.3
+    margin: Annotated[float, Meta(ge=0.1, le=3.0)] = 0.8
     cap: Share = 0.4
     assumed_rate: Annotated[
         Share | None,
@@ -166,7 +164,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     answer: LabelMap = LabelMap()
     weak: Weak = Weak()
     limits: Limits = Limits()
-    identity: Annotated[Literal["text", "id"], Meta(description="what is kept once")] = "text"
+    identity: Identity = "text"
     engine: Engine = Engine()
     scores: tuple[Kind, ...] = (Kind("entropy"), Kind("margin"), Kind("el2n"))
     select: Kind = Kind("default")
@@ -186,6 +184,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     known_windows: KnownWindows = UNSET
     history: History = UNSET
     calibrate: Calibrate = UNSET
+    cascade: Second = UNSET
     semantics: Literal[1] = SEMANTICS
     normaliser: Literal["nfkc-casefold-1"] = "nfkc-casefold-1"
     unicode: str = unicodedata.unidata_version
@@ -194,6 +193,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     def pool(self) -> int:
         """Rows that a lane keeps: never fewer than any output needs."""
         # what the last shards emitted is taken out of the pool: others must be there instead
-        least = self.capacity_rows * (1 if self.epoch == "constant" or self.pool_rows else 2)
+        chosen_from = max(self.capacity_rows, candidates(self.cascade))
+        least = chosen_from * (1 if self.epoch == "constant" or self.pool_rows else 2)
         rolled = self.rolling.capacity_rows if self.rolling else 0
         return max(self.pool_rows or 0, least, rolled)

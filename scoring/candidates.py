@@ -2,8 +2,9 @@
 
 The largest probabilities in fixed point, 1/65535, with their classes. What is left out is spread
 evenly over the other classes. A late label is graded by the same function as an early one
-(`scoring.grade.grade`), on the probabilities that `recall` gives back; its plausibility is
-within one grid step of what the full row would have given, where the label is among those kept.
+(`scoring.grade.grade`), on the probabilities that `recall` gives back; where the label is among
+those kept, its plausibility is what the full row would have given but for 1 / (WHOLE * p), p the
+largest probability: one grid step, more where the checkpoint is at sea.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from daemon.benchmark import ours, peers, plain
 from daemon.benchmark.ours import Choice
-from daemon.benchmark.stages import Stage, by_odds
+from daemon.benchmark.stages import Stage, by_margin
 from daemon.policy import Policy
 from scoring.types import GRID
 
@@ -67,9 +67,8 @@ def _ours() -> Mapping[str, Choose]:
         "balanced": partial(_policy, ours.unweighed("text", "balanced", quarantine=False)),
         "quarantine": partial(_policy, ours.unweighed("id", "uniform", quarantine=True)),
         "default": partial(_policy, ours.default()),
-        "recommended": partial(_policy, ours.RECOMMENDED),
-        "recommended-odds": _by_odds,
-        "recommended-counted": partial(_policy, ours.RECOMMENDED, counted=COUNTED),
+        "default-by-margin": _by_margin,
+        "default-counted": partial(_policy, ours.default(), counted=COUNTED),
     }
 
 
@@ -93,9 +92,9 @@ def _policy(policy: Policy, stage: Stage, capacity: int, counted: float = 0.0) -
     return Choice(choice.rows, choice.records**counted, choice.suspects)
 
 
-def _by_odds(stage: Stage, capacity: int) -> Choice:
-    """As if the product had suspects by odds and not by the normalised margin: a proposal."""
-    return _policy(ours.RECOMMENDED, by_odds(stage), capacity)
+def _by_margin(stage: Stage, capacity: int) -> Choice:
+    """As if the product ranked suspects by the normalised margin and not by odds."""
+    return _policy(ours.default(), by_margin(stage), capacity)
 
 
 def _bare(choice: Choice) -> Choice:

@@ -13,7 +13,7 @@ from daemon.benchmark.statistics import Interval
 from daemon.benchmark.tables import Line, Results
 
 POINT = 0.01
-OURS, CONTROL = "recommended", "random"
+OURS, CONTROL = "default", "random"
 FLIPPED = ("flips-10", "near-10")
 
 
@@ -48,7 +48,7 @@ def at_least(scenario: str, goal: str, value: Interval | None, least: float) -> 
 
 
 def against(found: Results, scenario: str, budget: float, to: str, figure: str) -> Interval | None:
-    """Of the recommended policy to random rows, to everything or to the oracle."""
+    """Of the default policy to random rows, to everything or to the oracle."""
     return _of(found, scenario, OURS, budget, to, figure)
 
 

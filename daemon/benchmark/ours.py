@@ -52,7 +52,7 @@ def between(policy: Policy, low: float, high: float) -> Policy:
 
 
 def unweighed(
-    identity: Literal["text", "id"], reservoir: str, *, quarantine: bool, margin: float = 0.8
+    identity: Literal["text", "id"], reservoir: str, *, quarantine: bool
 ) -> Policy:
     """No score: every accepted row weighs the same."""
     alike = Kind("default", {"eps": 1.0}) if quarantine else Kind("uniform")
@@ -61,26 +61,22 @@ def unweighed(
         identity=identity,
         select=alike,
         reservoir=Kind(reservoir),
-        quarantine=Quarantine(margin=margin),
     )
 
 
 def default(
     score: str = "entropy",
-    eps: float = 0.1,
-    exponent: float = 0.5,
-    margin: float = 1.3,
+    eps: float = 0.3,
+    exponent: float = BASE.groups.traffic_exponent,
+    margin: float = BASE.quarantine.margin,
 ) -> Policy:
-    """The recommended policy: each text once, suspects aside, balanced, weighed by one score."""
+    """The policy as it ships: each text once, suspects aside, balanced, weighed by one score."""
     return msgspec.structs.replace(
         BASE,
         select=Kind("default", {"score": score, "eps": eps}),
         groups=msgspec.structs.replace(BASE.groups, traffic_exponent=exponent),
         quarantine=Quarantine(margin=margin),
     )
-
-
-RECOMMENDED = default(eps=0.3, exponent=0.25, margin=0.8)  # docs/results/default.md says why
 
 
 def choose(stage: Stage, policy: Policy, capacity: int, *, rate: float | None = None) -> Choice:

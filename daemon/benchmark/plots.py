@@ -22,7 +22,7 @@ COLOURS = (  # Okabe and Ito 2008: told apart by everybody
 )  # fmt: skip
 DRAWN = (
     "random", "cbrs", "el2n.top", "cleanlab", "facility-location", "k-center", "badge",
-    "uncertainty", "default", "recommended",
+    "uncertainty", "default",
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ QUICK_BUDGETS = (0.10, 0.20, 0.50)
 QUICK_SCENARIOS = ("clean", "flips-10", "near-10", "flips-20")
 QUICK_ARMS = (
     "everything", "oracle", "random", "stratified", "cbrs", "el2n.top", "el2n.band", "cleanlab",
-    "uncertainty", "once", "quarantine", "default", "recommended",
+    "uncertainty", "once", "quarantine", "default",
 )  # fmt: skip
 
 

@@ -75,14 +75,13 @@ class Stage:
         return noise.wilson(self.wrong, len(self.audit))
 
 
-def by_odds(stage: Stage) -> Stage:
-    """The stage as if plausibility were p_y / (p_y + largest other p): odds, not a difference."""
+def by_margin(stage: Stage) -> Stage:
+    """The stage as if plausibility were the normalised margin, (p_y - largest other p + 1) / 2."""
     seen, labels = stage.scored.plausibility, stage.scored.labels
     known = np.flatnonzero(labels >= 0)
     own, best = probability(stage.scored.probs, labels), rival(stage.scored.probs, labels)
-    odds = own[known] / np.maximum(own[known] + best[known], np.float32(1e-30))
     shown = seen.copy()
-    shown[known] = to_grid(odds)
+    shown[known] = to_grid((own[known] - best[known] + np.float32(1.0)) * np.float32(0.5))
     return replace(stage, scored=replace(stage.scored, plausibility=shown))
 
 

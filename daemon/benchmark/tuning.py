@@ -1,7 +1,7 @@
 """Tuning: the knobs of the default policy, on validation rows of a corpus whose test split is cut.
 
-One knob moves at a time, away from a centre. The choice is a person's, written into
-`ours.RECOMMENDED`; this page is what it was made on, and shows all its moves together as `chosen`.
+One knob moves at a time, away from a centre. The choice is a person's and is the default of
+daemon/policy.py; this page is what it was made on, and shows all its moves together as `chosen`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from daemon.benchmark.arms import Arm
 from daemon.benchmark.cells import Cell, Key
 from daemon.benchmark.features import Texts
 from daemon.benchmark.ours import Choice
-from daemon.benchmark.stages import Stage, by_odds
+from daemon.benchmark.stages import Stage, by_margin
 from daemon.policy import Policy
 from daemon.ports import Clock, Store
 
 SCENARIOS = ("clean", "flips-10", "near-10", "flips-20")
 BUDGETS = (0.5, 0.1)
 BOUNDS = ("everything", "oracle", "random")
-CENTRE = ours.default(margin=0.8)  # where knobs are moved from
+CENTRE = ours.default(eps=0.1, exponent=0.5, margin=0.8)  # where knobs are moved from
 
 
 def variants() -> Mapping[str, Arm]:
     """The bounds, what was chosen, and the centre with one knob moved."""
     made: dict[str, Arm] = {name: arms.arms()[name] for name in BOUNDS}
-    policies: dict[str, Policy] = {"chosen": ours.RECOMMENDED, "centre": CENTRE}
+    policies: dict[str, Policy] = {"chosen": ours.default(), "centre": CENTRE}
     policies |= {f"margin-{m}": _moved(margin=m) for m in (0.7, 0.9, 1.0, 1.3)}
     policies |= {f"exponent-{e}": _moved(exponent=e) for e in (0.0, 0.25, 0.75)}
     policies |= {f"eps-{e}": _moved(eps=e) for e in (0.3, 1.0)}
@@ -41,7 +41,8 @@ def variants() -> Mapping[str, Arm]:
     }
     made |= {f"counted-{p}": Arm("ours", partial(_counted, p)) for p in (0.25, 0.5)}
     return made | {
-        f"odds-{m}": Arm("ours", partial(_by_odds, _moved(margin=m))) for m in (0.8, 0.9, 1.0)
+        f"by-margin-{m}": Arm("ours", partial(_by_margin, _moved(margin=m)))
+        for m in (0.8, 0.9, 1.0)
     }
 
 
@@ -69,9 +70,9 @@ def _counted(power: float, stage: Stage, capacity: int) -> Choice:
     return Choice(choice.rows, choice.records**power, choice.suspects)
 
 
-def _by_odds(policy: Policy, stage: Stage, capacity: int) -> Choice:
-    """Suspects by odds, where the product has them by the normalised margin."""
-    return _plain(policy, by_odds(stage), capacity)
+def _by_margin(policy: Policy, stage: Stage, capacity: int) -> Choice:
+    """Suspects by the normalised margin, where the product has them by odds."""
+    return _plain(policy, by_margin(stage), capacity)
 
 
 def keys(corpora: Mapping[str, Texts], seeds: int) -> Iterator[Key]:

@@ -8,6 +8,11 @@ A stream is simulated from its train split (traffic, repeats, wrong labels); eve
 it, trains the same head for as many steps, and answers the test split. What was measured is kept in
 --work, so the same command goes on where it was stopped; --part 1/2 and 2/2 share the work between
 two processes. Tables, plots and the verdicts on published claims are written to --out.
+
+    sluice bench joint --data SNIPS ATIS --seeds 5
+
+trains a small encoder to intents and slots instead, with schedules and with choices of rows: SEMER,
+slot F1 and what training costs. It needs torch, corpora with tags, and hours.
 """
 
 from __future__ import annotations
@@ -16,17 +21,19 @@ import argparse
 import os
 import platform
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from daemon import corpus as corpora
-from daemon.benchmark import features, pages, runs, tables, tuning
+from daemon.benchmark import features, pages, runs, sets, tables, tuning
 from daemon.benchmark.arms import arms
 from daemon.benchmark.features import Texts
 from daemon.benchmark.scenarios import SCENARIOS
 from daemon.clock import SystemClock
 from daemon.commands.session import count
 from daemon.console import Console
-from daemon.ports import EXIT_CONFIG, EXIT_OK, Fatal, Store
+from daemon.ports import EXIT_CONFIG, EXIT_OK, Clock, Fatal, Store
 from daemon.stores import local
 
 QUICK_SEEDS = 3
@@ -34,7 +41,8 @@ QUICK_SEEDS = 3
 
 def add(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
-    option("what", choices=("selection", "tuning"), help="tuning: knobs, on validation rows alone")
+    tuned = "tuning: knobs, on validation rows alone; joint: intents and slots, trained together"
+    option("what", choices=("selection", "tuning", "joint"), help=tuned)
     option("--data", nargs="+", required=True, metavar="PATH", help="folders or files of rows")
     option("--work", default="bench", metavar="FOLDER", help="what was measured (default: bench)")
     option("--out", metavar="FOLDER", help="pages (default: docs/results in --work)")
@@ -42,37 +50,78 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--budget-minutes", type=count(1), help="stop measuring after so long")
     option("--quick", action="store_true", help="3 seeds, 4 scenarios, the main arms")
     option("--scenarios", type=_names, metavar="A,B", help=", ".join(SCENARIOS))
-    option("--arms", type=_names, metavar="A,B", help="default: all")
+    option("--arms", type=_names, metavar="A,B", help="default: all; joint: the main ones")
     option("--budgets", type=_shares, metavar="0.1,0.5", help="shares of the stream")
+    option("--rows", type=count(100), default=2_000, help="joint: rows to train on (default: 2000)")
+    option("--epochs", type=count(4), default=10, help="joint: epochs (default: 10)")
     option("--part", type=_part, default=(1, 1), metavar="I/N", help="every N-th world, from I on")
+
+
+class Bench(NamedTuple):
+    """What every benchmark works with."""
+
+    store: Store
+    clock: Clock
+    until: float | None  # of the monotonic clock
+    out: Path
+    run: pages.Run
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     clock = SystemClock()
     began = clock.monotonic()
     store = local.build(local.Options(str(Path(arguments.work) / "store")))
-    tune = arguments.what == "tuning"
-    texts = _texts(arguments.data, store, console, tune=tune)
     until = began + 60 * arguments.budget_minutes if arguments.budget_minutes else None
     out = Path(arguments.out or Path(arguments.work) / "docs" / "results")
     run_ = pages.Run(_told(arguments), _machine(), clock.now())
-    if tune:
-        with console.progress("tuning", tuning.size(arguments.seeds)) as bar:
-            done = tuning.measure(
-                texts, store, clock, arguments.seeds, until=until, advance=bar.advance
-            )
-        pages.put(out, {"tuning.md": tuning.page(store, texts, run_)})
-    else:
-        plan = _plan(arguments)
-        plan.check()
-        with console.progress("measuring", runs.size(plan, tuple(texts))) as bar:
-            done = runs.measure(plan, texts, store, clock, until=until, advance=bar.advance)
-        pages.write(out, tables.results(store, texts, plan.split), run_)
-    minutes = (clock.monotonic() - began) / 60
+    kind = {"selection": _selection, "tuning": _tuning, "joint": _joint}[arguments.what]
+    done = kind(arguments, console, Bench(store, clock, until, out, run_))
+    minutes, used = (clock.monotonic() - began) / 60, os.times()
     rest = "" if done else "; the same command goes on"
-    console.say(f"bench: {'done' if done else 'the time is up'} after {minutes:.1f} min{rest}")
+    told = f"{minutes:.1f} min, {used.user + used.system:.0f} s of CPU"
+    console.say(f"bench: {'done' if done else 'the time is up'} after {told}{rest}")
     console.write(f"{out}\n")
     return EXIT_OK
+
+
+def _selection(arguments: argparse.Namespace, console: Console, bench: Bench) -> bool:
+    texts = _texts(arguments.data, bench.store, console, tune=False)
+    plan = _plan(arguments)
+    plan.check()
+    with console.progress("measuring", runs.size(plan, tuple(texts))) as bar:
+        done = runs.measure(
+            plan, texts, bench.store, bench.clock, until=bench.until, advance=bar.advance
+        )
+    sets.write(bench.out, tables.results(bench.store, texts, plan.split), bench.run)
+    return done
+
+
+def _tuning(arguments: argparse.Namespace, console: Console, bench: Bench) -> bool:
+    texts = _texts(arguments.data, bench.store, console, tune=True)
+    seeds = arguments.seeds
+    with console.progress("tuning", tuning.size(seeds)) as bar:
+        done = tuning.measure(
+            texts, bench.store, bench.clock, seeds, until=bench.until, advance=bar.advance
+        )
+    pages.put(bench.out, {"tuning.md": tuning.page(bench.store, texts, bench.run)})
+    return done
+
+
+def _joint(arguments: argparse.Namespace, console: Console, bench: Bench) -> bool:
+    from daemon.benchmark import joint  # which needs torch
+
+    read = {name: corpora.read(path) for name, path in _named(arguments.data)}
+    asked = joint.Asked(
+        arguments.scenarios, arguments.arms, arguments.budgets, arguments.seeds,
+        arguments.rows, arguments.epochs,
+    )  # fmt: skip
+    plan = joint.plan(asked, read)
+    with console.progress("training", joint.size(plan, read)) as bar:
+        done = joint.measure(
+            plan, read, bench.store, bench.clock, until=bench.until, advance=bar.advance
+        )
+    pages.put(bench.out, joint.files(bench.store, tuple(read), bench.run))
+    return done
 
 
 def _texts(paths: list[str], store: Store, console: Console, *, tune: bool) -> dict[str, Texts]:
@@ -80,11 +129,7 @@ def _texts(paths: list[str], store: Store, console: Console, *, tune: bool) -> d
     encode = features.Kept(store, _encoder)
     made: dict[str, Texts] = {}
     with console.progress("reading", len(paths)) as bar:
-        for path in paths:
-            name = _name(path)
-            if name in made:
-                hint = "Rename one: results are kept by name"
-                raise Fatal(f"two corpora are called {name}", code=EXIT_CONFIG, hint=hint)
+        for name, path in _named(paths):
             rows = corpora.read(path)
             asked = rows.valid if tune else rows.test
             if not asked:
@@ -101,6 +146,16 @@ def _encoder() -> features.Encode:
     from daemon.demo.encoder import Encoder
 
     return Encoder().features
+
+
+def _named(paths: list[str]) -> Iterator[tuple[str, str]]:
+    """Raises Fatal for two of one name."""
+    names = [_name(path) for path in paths]
+    for name, path in zip(names, paths, strict=True):
+        if names.count(name) > 1:
+            hint = "Rename one: results are kept by name"
+            raise Fatal(f"two corpora are called {name}", code=EXIT_CONFIG, hint=hint)
+        yield name, path
 
 
 def _name(path: str) -> str:

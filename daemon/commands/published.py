@@ -8,6 +8,7 @@ from daemon.console import Console
 from daemon.learning.edition import Edition
 from daemon.learning.supplied import MILLION
 from daemon.registry.publish import Published, Refused
+from daemon.running import supplying
 from scoring.remedies import REMEDIES
 from scoring.types import GRID
 
@@ -30,6 +31,15 @@ def tell(console: Console, outcome: Published | Refused) -> None:
         console.say(
             f"note: policy.scores run {outcome.passes} checkpoints forward{backward} for each text",
             event="cost",
+        )
+    if not isinstance(e.policy.cascade, UnsetType):
+        passes = supplying.passes(e.supplies, outcome.second)
+        backward = f" and {passes} backward" if "gradient" in outcome.second else ""
+        console.say(
+            f"note: policy.cascade runs {passes} checkpoints forward{backward} for each of "
+            f"{e.policy.cascade.candidates} candidates and {e.policy.arms.audit_rows} audit rows "
+            "of a window; `sluice doctor` says what share of the time that is",
+            event="cascade_cost",
         )
     asked = e.policy.history
     if not isinstance(asked, UnsetType) and len(e.supplies.history) + 1 < asked:

@@ -15,6 +15,7 @@ class SampleRow(msgspec.Struct, frozen=True):
 
     text: str
     label: str | None = None
+    locale: str | None = None  # language tag
     tags: tuple[str, ...] | str | None = None  # of each word, as a list or with blanks between
 
 
@@ -48,4 +49,5 @@ def read_sample(path: Path) -> Sample:
         sample.texts.append(row.text)
         sample.tags.append(tags)
         sample.labels.append(row.label)
+        sample.locales.append(row.locale)
     return sample

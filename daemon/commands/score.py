@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
     if out.exists() and not work.exists():
         hint = "remove it, or name another file with --out"
         raise Fatal(f"{out} exists already", code=EXIT_CONFIG, hint=hint)
-    asked = asking.read(arguments, console, SystemClock())
+    asked = asking.read(arguments, console, SystemClock()).flat()
     if arguments.scores is not None:
         asked = asked.scoring(tuple(name for name in arguments.scores.split(",") if name))
     spec = Config(Kind("memory"), Kind("replay", {"path": "."}), policy=asked.policy)

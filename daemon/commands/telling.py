@@ -13,8 +13,9 @@ from daemon.ports import LaneId, Source
 from daemon.running.facts import Facts, Listener
 
 QUIET = frozenset(  # not logged
-    {"turned", "waited", "polled", "lags", "ahead_lanes", "shard_seen", "acknowledged", "announced"}
-)
+    {"turned", "waited", "polled", "lags", "ahead_lanes", "shard_seen", "label_refusals",
+     "acknowledged", "announced"}
+)  # fmt: skip
 
 
 def everybody(*listeners: Listener) -> Listener:
@@ -106,6 +107,7 @@ def measure(metrics: Metrics) -> Listener:
         "can_run": lambda _: metrics.unrunnable(False),
         "ahead_lanes": lambda told: metrics.ahead(told["lanes"]),
         "breaker": lambda _: metrics.breaker(True),
+        "label_refusals": lambda told: metrics.label_refusals(told["kind"], told["reasons"]),
         "acknowledged": lambda told: metrics.dead_letters(told["letters"]),
         "announced": lambda _: metrics.announced(),
         "erased": lambda told: metrics.erased(told["rows"]),

@@ -62,6 +62,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     ):
         shown = meaning if default is None else f"{meaning} (default: {default})"
         parser.add_argument(f"--{name}", type=kind, default=default, help=shown)
+    coarse = "score rows in bfloat16, joint only: faster where the CPU has it"
+    parser.add_argument("--coarse", action="store_true", help=coarse)
     store = "put the checkpoints into the store of this configuration"
     parser.add_argument("--publish", metavar="CONFIG", help=store)
     parser.add_argument("--json", action="store_true", help="the result as JSON objects")
@@ -134,6 +136,7 @@ def _settings(arguments: argparse.Namespace, digest: str) -> Settings:
         layers=arguments.layers,
         threads=arguments.threads,
         reduce=arguments.reduce,
+        coarse=arguments.coarse,
     )
 
 

@@ -7,11 +7,13 @@ options are checked, for building one may touch the world.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import cast
 
 import msgspec
+from msgspec import UnsetType
 
+from daemon.config import cascade
 from daemon.config.faults import faults, nearest
 from daemon.config.settings import Config
 from daemon.policy import Kind, Policy
@@ -29,16 +31,38 @@ def kind_faults(config: Config) -> Iterator[str]:
             yield from _kind("daemon.outlets", outlet, f"{name}.outlet")
     yield from _kind("scoring.models", Kind(policy.engine.kind), "policy.engine")
     yield from _kind("buffers", policy.reservoir, "policy.reservoir")
-    sound = True
-    for i, score in enumerate(policy.scores):
-        for line in _built("scoring.scores", score, f"policy.scores[{i}]"):
-            sound = False
-            yield line
-    wrong = list(_built("scoring.policies", policy.select, "policy.select"))
-    yield from wrong
-    if sound and not wrong:
-        select = load("scoring.policies", policy.select.kind, policy.select.options)
-        yield from _select_faults(cast(types.Policy, select), policy)
+    computed = [score.kind for score in policy.scores]
+    if (yield from _stage(policy.scores, policy.select, "policy")):
+        yield from _select_faults(_weigher(policy.select), policy, computed, "policy")
+    if isinstance(second := policy.cascade, UnsetType):
+        return
+    if (yield from _stage(second.scores, second.select, "policy.cascade")):
+        computed += [score.kind for score in second.scores]
+        made = [load("scoring.scores", score.kind, score.options) for score in second.scores]
+        yield from cascade.scores_faults([cast(types.Score, score) for score in made])
+        yield from _select_faults(_weigher(second.select), policy, computed, "policy.cascade")
+
+
+def kind_advice(policy: Policy) -> Iterator[str]:
+    """Lines for kinds that work, but perhaps not as their author thinks."""
+    if not isinstance(second := policy.cascade, UnsetType):
+        yield from cascade.advice(_weigher(policy.select), _weigher(second.select))
+
+
+def _stage(scores: Sequence[Kind], select: Kind, path: str) -> Generator[str, None, bool]:
+    """Lines for what is wrong of a stage's kinds; in the end, whether none was."""
+    lines = [
+        line
+        for i, score in enumerate(scores)
+        for line in _built("scoring.scores", score, f"{path}.scores[{i}]")
+    ]
+    lines += _built("scoring.policies", select, f"{path}.select")
+    yield from lines
+    return not lines
+
+
+def _weigher(kind: Kind) -> types.Policy:
+    return cast(types.Policy, load("scoring.policies", kind.kind, kind.options))
 
 
 def _kind(package: str, kind: Kind, path: str) -> Iterator[str]:
@@ -78,20 +102,21 @@ def _built(package: str, kind: Kind, path: str) -> Iterator[str]:
         yield f"{path}.options: {' '.join(str(error).split())}"
 
 
-def _select_faults(select: types.Policy, policy: Policy) -> Iterator[str]:
-    computed = [score.kind for score in policy.scores]
+def _select_faults(
+    select: types.Policy, policy: Policy, computed: Sequence[str], path: str
+) -> Iterator[str]:
     for name in select.reads:
         if name not in computed:
             yield (
-                f"policy.select: weighs {name}, which policy.scores does not compute"
+                f"{path}.select: weighs {name}, which {path}.scores does not compute"
                 f"{nearest(name, computed)}"
             )
     if policy.identity == "id":
         return
     if not select.key_only:
         yield (
-            "policy.identity: is text, but the weight of this policy varies between records of "
-            "one text, so what is kept would depend on their order; use identity id"
+            f"policy.identity: is {policy.identity}, but the weight of this policy varies between "
+            "records of one text, so what is kept would depend on their order; use identity id"
         )
     elif select.reads_label and policy.groups.by[:1] != ("label",):
         yield (

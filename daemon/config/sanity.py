@@ -11,8 +11,8 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from daemon.config import novelty, outlets, weak
-from daemon.config.kindcheck import kind_faults
+from daemon.config import cascade, novelty, outlets, weak
+from daemon.config.kindcheck import kind_advice, kind_faults
 from daemon.config.settings import Config, Process, Stream
 from daemon.policy import Groups, Kind, Policy, Rolling
 
@@ -29,6 +29,7 @@ def faults(config: Config) -> Iterator[str]:
     yield from _policy(config.policy)
     yield from weak.faults(config.policy)
     yield from novelty.faults(config.policy)
+    yield from cascade.faults(config.policy)
     yield from kind_faults(config)
 
 
@@ -38,6 +39,7 @@ def advice(config: Config) -> Iterator[str]:
     yield from _process_advice(config.process)
     yield from weak.advice(config.policy)
     yield from novelty.advice(config.policy, config.stream)
+    yield from kind_advice(config.policy)
     policy = config.policy
     row_bytes = ROW_BYTES + 4 * policy.limits.text_chars
     if policy.pool * row_bytes > MEMORY_ADVICE_BYTES:

@@ -19,7 +19,7 @@ class Utterance(Struct, frozen=True, gc=False):
 
     id: str
     text: str  # as received, never trimmed
-    key_text: str  # normalised: what the model reads and what identity is made of in text mode
+    key_text: str  # normalised, perhaps folded: read by the model and kept once in text modes
     locale: str | None = None
     intent: str | None = None  # of the hypothesis, as production answered
     confidence: float | None = None  # in [0, 1]

@@ -11,7 +11,7 @@ from daemon.learning.rules import Rules
 from daemon.ports import EXIT_STATE, Fatal, Missing
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
-from daemon.running.settle import InputsReader
+from daemon.running.inputs import InputsReader
 from daemon.shards import shard
 from daemon.shards.assemble import Inputs
 from daemon.shards.shard import ShardManifest

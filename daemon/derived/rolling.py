@@ -24,9 +24,10 @@ from daemon.ports import EXIT_CONFIG, Fatal
 from daemon.registry import effacing, versions
 from daemon.shards import rows as row_tables
 from daemon.shards import shard
+from daemon.shards.chances import chances_of
 from daemon.shards.columns import Columns, plain_name
 from daemon.shards.erasures import Erasures, erased
-from daemon.shards.merge import Labels, Merged, Taken, chances_of, contradictions, standing
+from daemon.shards.merge import Labels, Merged, Taken, contradictions, standing
 from daemon.shards.pool import First, Pooled, pooled
 
 LN2_STEPS = int(float(exact.ln(np.array([2.0]))[0]) * draw.RANK_UNIT)
@@ -60,12 +61,10 @@ def roll(history: History, newest: int) -> Rolled:
     merged = _Merge(rules, settings.capacity_rows)
     for window in windows:
         inputs = history.inputs(versions.newest(history.registry, window))
-        if inputs.rules.epoch != rules.epoch:
+        if inputs.rules.epoch != rules.epoch or inputs.rules.second is not None:
             raise _no_sample(window)
-        own = sorted(
-            (part for _, part in inputs.parts if part.manifest.ledger),
-            key=lambda part: part.manifest.lane,
-        )
+        own = [part for _, part in inputs.parts if part.manifest.ledger]
+        own.sort(key=lambda part: part.manifest.lane)
         pool = pooled(own, inputs.grading, inputs.rules, inputs.late)
         decay = decay_steps(newest - window, settings.half_life_windows)
         merged.add(pool, inputs.rules, decay, inputs.erasures)
@@ -76,8 +75,8 @@ def roll(history: History, newest: int) -> Rolled:
 
 
 def _no_sample(window: int) -> Fatal:
-    message = f"window {window} cannot be rolled: its edition draws anew, or has no `rolling`"
-    return Fatal(message, code=EXIT_CONFIG, hint="roll windows of epoch constant alone")
+    message = f"window {window} cannot be rolled: its edition draws anew or has no `rolling`"
+    return Fatal(message, code=EXIT_CONFIG, hint="roll windows of one stage and constant epoch")
 
 
 def write(history: History, rolled: Rolled) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from buffers import draw
 from daemon import tables
+from daemon.derived import cascade
 from daemon.derived.history import History
 from daemon.derived.ranges import Ranges
 from daemon.lanes import ledger
@@ -65,6 +66,8 @@ def verify_ledger(history: History, manifest: ShardManifest) -> Finding:
         fault = _replay_ledger(columns, part, inputs.rules)
         if fault:
             return Finding("ledger", False, fault)
+    if fault := cascade.ledger_fault(manifest, inputs):
+        return Finding("ledger", False, fault)
     made = assemble.assemble(inputs)
     if fault := _first_difference(history, manifest, made.rows):
         return Finding("ledger", False, fault)
@@ -160,6 +163,8 @@ def verify_log(history: History, manifest: ShardManifest, read: Ranges) -> Findi
         if part.manifest.engine and engine.model.engine != part.manifest.engine:
             cause = f"scored by {part.manifest.engine}, here by {engine.model.engine}"
         return Finding("log", False, f"{part.manifest.lane} window {manifest.window}: {cause}")
+    if fault := cascade.log_fault(history, manifest):
+        return Finding("log", False, fault)
     lanes = sum(bool(ref.engine) for ref in manifest.parts)
     return Finding("log", True, f"{lanes} lanes re-scored, {len(manifest.labels)} label parts read")
 

@@ -13,6 +13,7 @@ import numpy as np
 from buffers import draw
 from buffers.base import NEVER
 from daemon.decode.decoder import AnswerDecoder
+from daemon.derived import cascade
 from daemon.derived.history import History
 from daemon.lanes import ledger
 from daemon.lanes import part as parts
@@ -130,7 +131,8 @@ def _fate(
         return Fate(lane, window, position, "kept", f"by {', '.join(arms)} only", facts)
     if reason not in (Reason.ACCEPTED, Reason.ALREADY_EMITTED):
         return Fate(lane, window, position, "refused", str(reason), facts)
-    return _turned_away(columns, row, lane, window, rules, manifest.taus, facts)
+    staged = cascade.turned_away(history, manifest, rules, (columns, row), rows)
+    return _turned_away(columns, row, lane, window, rules, manifest.taus, facts, staged)
 
 
 def _emitted_in(
@@ -169,13 +171,16 @@ def _turned_away(
     rules: Rules,
     taus: dict[str, int],
     facts: dict[str, object],
+    staged: tuple[str, str] | None,
 ) -> Fate:
     """Accepted, yet not in the shard: its text was in an earlier one, its rank was too large, or
-    its text was there already."""
+    its text was there already. `staged`: verdict and detail where there are two stages."""
     position = int(columns["position"][row])
     if (earlier := facts.get("already_emitted_in")) is not None:
         detail = f"already emitted in shard {earlier}"
         return Fate(lane, window, position, "refused", detail, facts)
+    if staged is not None:
+        return Fate(lane, window, position, *staged, facts)
     key = np.array([[columns["key_hi"][row], columns["key_lo"][row]]], np.uint64)
     weight = np.array([columns["weight"][row]], np.int16)
     rank = int(draw.log_rank(draw.draw(key, "select", rules.epoch, rules.key), weight)[0])

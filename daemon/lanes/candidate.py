@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,36 @@ class Prepared:
     scored: Scored
     weighed: Weighed
     late: int
+
+
+def join(segments: Sequence[Prepared]) -> Prepared:
+    """Consecutive segments of one window as one."""
+    if len(segments) == 1:
+        return segments[0]
+    starts = accumulate((len(p.positions) for p in segments), initial=0)
+    placed = list(zip(segments, starts, strict=False))
+    scored, weighed = [p.scored for p in segments], [p.weighed for p in segments]
+    return Prepared(
+        np.concatenate([p.positions for p in segments]),
+        np.concatenate([p.times_ms for p in segments]),
+        [utterance for p in segments for utterance in p.utterances],
+        np.concatenate([p.rows + start for p, start in placed]),
+        [Refusal(r.index + start, r.reason) for p, start in placed for r in p.refusals],
+        np.concatenate([p.keys for p in segments]),
+        np.concatenate([p.ids for p in segments]),
+        Scored(
+            np.concatenate([s.argmax for s in scored]),
+            np.concatenate([s.labels for s in scored]),
+            {name: np.concatenate([s.scores[name] for s in scored]) for name in scored[0].scores},
+            np.concatenate([s.plausibility for s in scored]),
+            np.concatenate([s.probs for s in scored]),
+        ),
+        Weighed(
+            np.concatenate([w.weights for w in weighed]),
+            np.concatenate([w.reasons for w in weighed]),
+        ),
+        sum(p.late for p in segments),
+    )
 
 
 def refuse(p: Prepared, chosen: npt.NDArray[np.bool_], reason: Reason) -> Prepared:

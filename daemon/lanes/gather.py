@@ -15,13 +15,15 @@ import numpy.typing as npt
 from buffers import draw
 from buffers.base import NEVER, Reservoir
 from daemon.lanes.arms import ARMS, build_arm, build_pool
-from daemon.lanes.candidate import Candidates, Prepared, append, refuse
+from daemon.lanes.candidate import Candidates, Prepared, append, join, refuse
 from daemon.lanes.ledger import LedgerWriter
 from daemon.lanes.part import row_types
 from daemon.lanes.tally import Tally
 from daemon.learning.calibration import Counts
 from daemon.learning.rules import Rules
 from scoring.types import CODES, GRID, Reason
+
+TOGETHER = 4_096  # records that are offered at once: a call costs as much as hundreds of them
 
 
 class Gathering:
@@ -34,12 +36,32 @@ class Gathering:
         # what the policy refused, and a late label may bring back (law 8)
         self.waiting = build_pool(rules, rules.policy.pool)
         self.arms = {arm: build_arm(rules, arm) for arm in ARMS}
-        self.ledger = LedgerWriter(scores)
+        self._ledger = LedgerWriter(scores)
+        self._apart: list[Prepared] = []  # not offered yet
+        self._records = 0  # in them
         self._tally = Tally(rules, scores)
         self._index = rules.index
 
     def absorb(self, p: Prepared) -> None:
-        """Take in the next records of the window."""
+        """Take in the next records of the window. Short segments wait for one another."""
+        self._apart.append(p)
+        self._records += len(p.positions)
+        if self._records >= TOGETHER:
+            self._settle()
+
+    @property
+    def ledger(self) -> LedgerWriter:
+        """Of all that was absorbed."""
+        self._settle()
+        return self._ledger
+
+    def _settle(self) -> None:
+        """Offer what waits."""
+        if self._apart:
+            p, self._apart, self._records = join(self._apart), [], 0
+            self._offer_all(p)
+
+    def _offer_all(self, p: Prepared) -> None:
         names = self._group_names(p)
         groups = np.fromiter((self._index.get(n, 0) for n in names), np.int32, len(names))
         p = self._tell_apart(p, names, groups)
@@ -60,9 +82,10 @@ class Gathering:
             else:
                 classes = self.rules.edition.classes
                 columns.append([classes[i] for i in p.scored.argmax.tolist()])
-        if len(columns) == 1:
-            return [name or "" for name in columns[0]]
-        return [next((n for n in names if n), "") for names in zip(*columns, strict=True)]
+        first, *others = columns
+        for column in others:
+            first = [name or other for name, other in zip(first, column, strict=True)]
+        return [name or "" for name in first]
 
     def _tell_apart(self, p: Prepared, names: list[str], groups: npt.NDArray[np.int32]) -> Prepared:
         """One text under two names that share `(other)` is two keys: their weights differ."""
@@ -124,7 +147,7 @@ class Gathering:
         reasons = spread(p.weighed.reasons, np.uint8)
         for refusal in p.refusals:
             reasons[refusal.index] = CODES[refusal.reason]
-        self.ledger.add(
+        self._ledger.add(
             {
                 "position": p.positions,
                 "reason": reasons,
@@ -145,10 +168,12 @@ class Gathering:
 
     def counts(self) -> Counts:
         """Plain integers of the window so far."""
+        self._settle()
         return self._tally.counts()
 
     def taus(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
         """Smallest log-rank turned away: by group of pool and of waiting, and by arm."""
+        self._settle()
 
         def by_group(reservoir: Reservoir) -> dict[str, int]:
             taus = zip(self.rules.groups, reservoir.thresholds().tolist(), strict=True)
@@ -160,6 +185,7 @@ class Gathering:
 
     def rows(self) -> dict[str, list[Any]]:
         """The part's rows: pool, waiting, then each arm, each in canonical order."""
+        self._settle()
         columns: dict[str, list[Any]] = {n: [] for n in row_types("utterances", self.scores)}
         append(columns, "pool", self.pool.items(), self.rules)
         append(columns, "waiting", self.waiting.items(), self.rules)

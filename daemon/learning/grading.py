@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
+from msgspec import UnsetType
 
 from daemon import policy as policies
+from daemon.learning.kind import Kind
 from scoring import kinds
 from scoring.supplies import OF_CLASSES
 from scoring.types import Policy, Score, Scored
@@ -19,11 +22,22 @@ class Grading:
 
     policy: Policy
     scores: tuple[Score, ...]
+    second: Grading | None = None  # of the candidates alone, where the policy has a cascade
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the scores, in their order."""
+        """Of the scores that every record gets, in their order."""
         return tuple(score.name for score in self.scores)
+
+    @property
+    def everything(self) -> tuple[Score, ...]:
+        """Scores of both stages."""
+        return (*self.scores, *(self.second.scores if self.second else ()))
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Of the scores that a shard has columns of."""
+        return tuple(score.name for score in self.everything)
 
     @property
     def recallable(self) -> tuple[Score, ...]:
@@ -43,6 +57,14 @@ class Grading:
 
 def build(policy: policies.Policy) -> Grading:
     """What the policy asks for, from the folders of kinds. Raises UnknownKind, BadOptions."""
-    select = kinds.load("scoring.policies", policy.select.kind, policy.select.options)
-    scores = [kinds.load("scoring.scores", k.kind, k.options) for k in policy.scores]
-    return Grading(cast(Policy, select), tuple(cast(Score, score) for score in scores))
+    cascade = policy.cascade
+    second = None
+    if not isinstance(cascade, UnsetType):
+        second = _stage(cascade.select, cascade.scores)
+    return replace(_stage(policy.select, policy.scores), second=second)
+
+
+def _stage(select: Kind, scores: Sequence[Kind]) -> Grading:
+    weigher = kinds.load("scoring.policies", select.kind, select.options)
+    built = [kinds.load("scoring.scores", kind.kind, kind.options) for kind in scores]
+    return Grading(cast(Policy, weigher), tuple(cast(Score, score) for score in built))

@@ -6,7 +6,7 @@ Pure: equal (edition, calibration, key) give equal rules on every machine.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from daemon.learning.edition import Edition
 from daemon.learning.emitted import Known
 from daemon.learning.spreads import spread
 from daemon.policy import Groups, Policy
-from scoring.types import Asks, Terms
+from scoring.types import Asks, Spread, Terms
 
 OTHER = "(other)"  # names that have no group of their own
 ALL = "(all)"  # the one group of a cold window
@@ -53,6 +53,7 @@ class Rules:
     groups: tuple[str, ...]
     quotas: Quotas
     known: Known = emitted.NOTHING  # what the lanes refuse as emitted already
+    second: Terms | None = None  # of a cascade's policy; None: there is one stage
 
     @property
     def epoch(self) -> int:
@@ -126,15 +127,19 @@ def make(
     reads: Sequence[str] = (),
     asks: Asks = NOTHING,
     already: Known = emitted.NOTHING,
+    second: tuple[Sequence[str], Asks] | None = None,
 ) -> Rules:
     """Resolve a pin. `reads` and `asks`: the scores that the edition's policy weighs, and what
-    it wants to know of them. `already`: the content of the runs that the calibration names."""
+    it wants to know of them; `second`: those of its cascade's policy. `already`: the content of
+    the runs that the calibration names."""
     policy = edition.policy
     half = calibration.half(edition.half_name) or edition.half
     cold = _cold_reason(half, calibration, policy)
-    spreads = tuple(
-        spread(_histogram(name, half, edition.half), policy.learning, asks) for name in reads
-    )
+
+    def spreads(reads: Sequence[str], asks: Asks) -> tuple[Spread, ...]:
+        found = (_histogram(name, half, edition.half) for name in reads)
+        return tuple(spread(histogram, policy.learning, asks) for histogram in found)
+
     suspect = None if cold or half is None else suspect_below(calibration, half, policy.quarantine)
     if cold:
         names: tuple[str, ...] = (ALL,)
@@ -156,5 +161,8 @@ def make(
     )
     seen = calibration.traffic.groups
     classes = tuple(seen.get(name, 0) + SCALE for name in edition.classes)
-    terms = Terms(spreads, suspect, bool(cold), classes)
-    return Rules(window, edition, calibration.window, key, terms, cold, names, quotas, already)
+    terms = Terms(spreads(reads, asks), suspect, bool(cold), classes)
+    later = replace(terms, spreads=spreads(*second)) if second else None
+    return Rules(
+        window, edition, calibration.window, key, terms, cold, names, quotas, already, later
+    )

@@ -57,6 +57,8 @@ GROUP = Label("group", bound=f"the {GROUPS} most frequent classes of the checkpo
 SCOPE = Label("scope", ("kept", "traffic"))
 STATISTIC = Label("statistic", ("psi", "js"))
 BOUND = Label("bound", BOUNDS)
+REASON = Label("reason", REFUSALS)
+KIND = Label("kind", ("labels", "erasures"))
 SCORE = Label("score", bound="the scores of the policy")
 
 PROCESS = (
@@ -86,6 +88,9 @@ PROCESS = (
            "Lanes that wait: their next record claims a time too far ahead of our clock."),
     Series("sluice_breaker_open", "gauge",
            "1 while so much is refused that reading has stopped."),
+    Series("sluice_label_refusals_total", "counter",
+           "Records of label and erasure lanes that nobody can use, by reason; what is read again "
+           "counts again.", labels=(KIND, REASON)),
     Series("sluice_dead_letters_total", "counter",
            "Refused records that the dead-letter topic has acknowledged."),
 )  # fmt: skip
@@ -101,7 +106,7 @@ PARTS = (
            "Of these, records whose own time lies in an earlier window."),
     Series("sluice_refusals_total", "counter",
            "Of these, records that cannot be selected, by reason; suspect ones go to review.",
-           labels=(Label("reason", REFUSALS),)),
+           labels=(REASON,)),
 )  # fmt: skip
 
 SHARDS = (

@@ -97,6 +97,12 @@ class Metrics:
         """So many lanes wait for our clock now."""
         self._put("sluice_ahead_lanes", lanes)
 
+    def label_refusals(self, kind: str, reasons: Mapping[str, int]) -> None:
+        """Records of a label or erasure lane say nothing that could be used."""
+        with self._values as now:
+            for reason, records in reasons.items():
+                now.add("sluice_label_refusals_total", records, kind, reason)
+
     def dead_letters(self, acknowledged: int) -> None:
         """Refused records stand in the dead-letter topic."""
         self._add("sluice_dead_letters_total", acknowledged)

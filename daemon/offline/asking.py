@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from daemon.commands import others
 from daemon.commands.others import fit
@@ -74,8 +75,17 @@ class Asked:
                 hint="--map label=FIELD names it",
             )
         scores = tuple(Kind(name) for name in names)
-        policy = msgspec.structs.replace(self.policy, scores=scores, select=Kind("uniform"))
+        policy = msgspec.structs.replace(
+            self.policy, scores=scores, select=Kind("uniform"), cascade=UNSET
+        )
         return self.under(policy)
+
+    def flat(self) -> Asked:
+        """The same where every row gets the scores of a cascade, if there is one."""
+        if isinstance(cascade := self.policy.cascade, UnsetType):
+            return self
+        scores = (*self.policy.scores, *cascade.scores)
+        return self.under(msgspec.structs.replace(self.policy, scores=scores, cascade=UNSET))
 
     def under(self, policy: Policy) -> Asked:
         """The same under another policy."""

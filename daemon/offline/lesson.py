@@ -102,7 +102,11 @@ def _learnt(
         whole, [u.label for u in said], edition.policy, edition.classes, [u.intent for u in said]
     )
     sample = Candidates(whole, np.concatenate([p.keys for p in chunks]), names)
-    half = half_of(whole, edition.half_name)
+    half, published = half_of(whole, edition.half_name), edition.half
+    if published is not None and engine.grading.second is not None:
+        # rows of the lesson get the first stage only; the sample of the publish got both
+        both = {**published.histograms, **half.histograms}
+        half = msgspec.structs.replace(half, histograms=dict(sorted(both.items())))
     learnt = taught(
         sample, msgspec.structs.replace(edition, half=half), key, answers, window=window
     )

@@ -9,6 +9,7 @@ from daemon.commands import others
 from daemon.commands.published import tell
 from daemon.commands.session import Session
 from daemon.decode.decoder import Decoder
+from daemon.decode.near import by_text, folding
 from daemon.decode.normalise import normaliser
 from daemon.decode.utterance import Utterance
 from daemon.learning.edition import Edition
@@ -39,7 +40,8 @@ def first_rows(rows: DataSet, count: int) -> list[Row]:
 def decoder_of(policy: Policy, key: bytes) -> Decoder:
     """As the daemon's."""
     normalise = normaliser(policy.normaliser, policy.unicode)
-    return Decoder(policy.record, policy.limits, key, normalise, policy.weak)
+    fold = folding(policy.identity)
+    return Decoder(policy.record, policy.limits, key, normalise, policy.weak, fold)
 
 
 def publish_for(
@@ -58,15 +60,16 @@ def publish_for(
     seen.check()
     for line in seen.notes():
         session.console.say(f"note, of a sample of {seen.rows} rows: {line}", event="note")
-    if weigher(asked.policy).needs_label and not seen.labels:
+    if weigher(asked.policy.select).needs_label and not seen.labels:
         raise Fatal(
             f"policy.select: {asked.policy.select.kind} weighs labels, and no row has one",
             code=EXIT_STATE,
             hint="--map label=FIELD names them, or take a policy that reads none",
         )
-    by_text = asked.policy.identity == "text"
-    texts = [u.key_text if by_text else u.text for u in said]  # as the model will read them
-    sample = Sample(texts, [u.label for u in said], [u.tags for u in said])
+    once = by_text(asked.policy.identity)
+    texts = [u.key_text if once else u.text for u in said]  # as the model will read them
+    tags, locales = [u.tags for u in said], [u.locale for u in said]
+    sample = Sample(texts, [u.label for u in said], tags, locales)
     outcome = publish(
         registry, asked.checkpoint, asked.blobs, asked.policy, first_window=0, sample=sample,
         threads=asked.threads, others=others.named(session, arguments, asked.policy),

@@ -15,14 +15,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UnsetType
 
 from buffers import draw, uniform
-from buffers.base import NEVER, Ids, Int64s
+from buffers.base import NEVER, Ids, Int64s, Reservoir
 from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
 from daemon.offline.terms import Candidates, weigher
+from daemon.shards.cascade import shown_tau
 from daemon.shards.merge import contradictions, standing
-from scoring.types import GRID, NO_LABEL, Grid
+from scoring.types import GRID, NO_LABEL, Grid, Weighed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +36,8 @@ class Kept:
     multiplicity: Int64s  # (k,) accepted candidates with this key
     weights: Grid  # (k,) 1 to GRID
     log_ranks: Int64s  # (k,) in steps of 1 / draw.RANK_UNIT
-    log_taus: Int64s  # (k,) of the row's group, NEVER where nothing was turned away
+    log_taus: Int64s  # (k,) of the row's group, NEVER where nothing was turned away; of the stage
+    # of a cascade that was the narrower one for this row, in log-ranks of its last weight
     inclusion: npt.NDArray[np.float64]  # (k,) chance that the row was selected, in (0, 1]
     taus: dict[str, int]  # group -> log-rank, of groups that turned rows away
     contradicted: Int64s  # candidates put aside: another label of their text is more plausible
@@ -44,38 +47,76 @@ class Kept:
 def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
     """Weigh, keep each text once, balance to `capacity` rows, put contradictions aside.
 
+    Of a policy with a cascade all rows have the scores of its second stage, which weighs
+    candidates alone.
+
     Another key of the rules is another draw. Order and repetition of the candidates change
     nothing but which row of a text is shown.
     """
     scored = candidates.scored
-    weighed = weigher(rules.policy).weigh(scored, rules.terms)
+    weighed = weigher(rules.policy.select).weigh(scored, rules.terms)
     index = rules.index
     groups = np.fromiter((index.get(n, 0) for n in candidates.names), np.int32, len(scored.argmax))
     keys = _told_apart(candidates, groups, rules)
-    accepted = np.flatnonzero(weighed.reasons == 0)
-    box = build_pool(rules, capacity)
-    if len(accepted):
-        drawn = draw.draw(keys[accepted], "select", rules.epoch, rules.key)
-        ranks = draw.log_rank(drawn, weighed.weights[accepted])
-        own = keys[accepted]
-        box.offer_many(groups[accepted], ranks, own, accepted, range(len(accepted)))
+    before, first = None, weighed
+    if not isinstance(cascade := rules.policy.cascade, UnsetType):
+        assert rules.second is not None, "rules of this policy have terms of its second stage"
+        before = _box(first, keys, groups, rules, cascade.candidates)
+        weighed = _after(before, first, weigher(cascade.select).weigh(scored, rules.second))
+    box = _box(weighed, keys, groups, rules, capacity, before)
     kept, taus = box.items(), box.thresholds()
     losers = _losers(kept.orders, keys, groups, candidates, rules)
     stay = np.flatnonzero(~np.isin(kept.orders, losers))
     stay = stay[np.argsort(kept.orders[stay])]
     rows, of = kept.orders[stay], kept.groups[stay]
+    weights, log_taus = weighed.weights[rows], taus[of]
+    if before is not None:
+        earlier = zip(first.weights[rows].tolist(), before.thresholds()[of].tolist(), strict=True)
+        own = zip(weights.tolist(), log_taus.tolist(), earlier, strict=True)
+        log_taus = np.array([shown_tau(w, tau, [bound]) for w, tau, bound in own], np.int64)
     return Kept(
         rows=rows,
         groups=of,
         multiplicity=kept.multiplicity[stay],
-        weights=weighed.weights[rows],
+        weights=weights,
         log_ranks=kept.log_ranks[stay],
-        log_taus=taus[of],
-        inclusion=draw.inclusion(weighed.weights[rows], taus[of]),
+        log_taus=log_taus,
+        inclusion=draw.inclusion(weights, log_taus),
         taus={n: t for n, t in zip(rules.groups, taus.tolist(), strict=True) if t != NEVER},
         contradicted=losers,
         reasons=weighed.reasons,
     )
+
+
+def _box(
+    weighed: Weighed,
+    keys: Ids,
+    groups: npt.NDArray[np.int32],
+    rules: Rules,
+    capacity: int,
+    before: Reservoir | None = None,
+) -> Reservoir:
+    """The best of what was accepted; of the rows that an earlier stage kept, with their counts."""
+    box = build_pool(rules, capacity)
+    accepted, counts = np.flatnonzero(weighed.reasons == 0), None
+    if before is not None:
+        passed = before.items()
+        stay = weighed.reasons[passed.orders] == 0
+        accepted, counts = passed.orders[stay], passed.multiplicity[stay]
+    if len(accepted):
+        drawn = draw.draw(keys[accepted], "select", rules.epoch, rules.key)
+        ranks = draw.log_rank(drawn, weighed.weights[accepted])
+        own = keys[accepted]
+        box.offer_many(groups[accepted], ranks, own, accepted, range(len(accepted)), counts)
+    return box
+
+
+def _after(before: Reservoir, first: Weighed, second: Weighed) -> Weighed:
+    """What the second stage says of the candidates, and the first of all others."""
+    weights, reasons = first.weights.copy(), first.reasons.copy()
+    rows = before.items().orders
+    weights[rows], reasons[rows] = second.weights[rows], second.reasons[rows]
+    return Weighed(weights, reasons)
 
 
 def sampled(ids: Ids, rules: Rules, arm: str, capacity: int) -> Int64s:

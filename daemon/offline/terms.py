@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import cast
 
 import msgspec
+from msgspec import UnsetType
 
 from buffers import draw
 from buffers.base import Ids
+from daemon.decode.near import folding
 from daemon.decode.normalise import normaliser
 from daemon.lanes.pin import FIRST
 from daemon.learning import rules as rulebook
@@ -26,7 +28,7 @@ from daemon.learning.calibration import (
 )
 from daemon.learning.edition import Edition
 from daemon.learning.rules import Rules
-from daemon.policy import Policy
+from daemon.policy import Kind, Policy
 from scoring import kinds
 from scoring.types import Policy as Weigher
 from scoring.types import Scored
@@ -49,10 +51,12 @@ def text_keys(
     key: bytes,
     locales: Sequence[str | None] | None = None,
 ) -> Ids:
-    """(n, 2) what is kept once where the policy's identity is "text". Texts as they came."""
+    """(n, 2) what is kept once where the policy keeps texts once. Texts as they came."""
     normalise = normaliser(policy.normaliser, policy.unicode)
     spoken = locales or [None] * len(texts)
-    said = [f"{at or ''}\x1f{normalise(text)}" for text, at in zip(texts, spoken, strict=True)]
+    fold = folding(policy.identity) or (lambda text, _locale: text)
+    folded = (fold(normalise(text), at) for text, at in zip(texts, spoken, strict=True))
+    said = [f"{at or ''}\x1f{text}" for text, at in zip(folded, spoken, strict=True)]
     return draw.identity(key, "text", said)
 
 
@@ -123,19 +127,26 @@ def taught(
     if not traffic:
         return learnt
     terms = _made(edition, learnt, key).terms
-    accepted = weigher(edition.policy).weigh(sample.scored, terms).reasons == 0
+    accepted = weigher(edition.policy.select).weigh(sample.scored, terms).reasons == 0
     counts = Counter(n for n, ok in zip(sample.names, accepted.tolist(), strict=True) if ok)
     groups = {name: counts[name] * SCALE for name in sorted(counts)}
     return Calibration(window, Traffic(groups, answered, wrong))
 
 
-def weigher(policy: Policy) -> Weigher:
+def weigher(select: Kind) -> Weigher:
     """What `policy.select` names. Raises UnknownKind, BadOptions."""
-    return cast(Weigher, kinds.load("scoring.policies", policy.select.kind, policy.select.options))
+    return cast(Weigher, kinds.load("scoring.policies", select.kind, select.options))
 
 
 def _made(edition: Edition, learnt: Calibration, key: bytes) -> Rules:
-    select = weigher(edition.policy)
+    select, cascade = weigher(edition.policy.select), edition.policy.cascade
+    second = None if isinstance(cascade, UnsetType) else weigher(cascade.select)
     return rulebook.make(
-        learnt.window + 1, edition, learnt, key, reads=select.reads, asks=select.asks
+        learnt.window + 1,
+        edition,
+        learnt,
+        key,
+        reads=select.reads,
+        asks=select.asks,
+        second=(second.reads, second.asks) if second else None,
     )

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
+from daemon.decode.near import by_text, folding
 from daemon.decode.normalise import normaliser
 from daemon.learning.calibration import Half, half_of
 from daemon.learning.edition import half_name
@@ -18,7 +19,7 @@ from daemon.ports import EXIT_CONFIG, Fatal
 from daemon.running import supplying
 from scoring import temperature, trails
 from scoring.scorer import Scorer
-from scoring.supplies import Tags, shares
+from scoring.supplies import Tags, Unsupplied, shares
 from scoring.types import UNKNOWN_LABEL, Ints, Model, Score
 
 SAMPLE_ROWS = 2_000  # reference rows scored for a half
@@ -31,6 +32,7 @@ class Sample:
     texts: list[str]
     labels: list[str | None]
     tags: list[Tags | None] = field(default_factory=list)  # none, or one entry for each text
+    locales: list[str | None] = field(default_factory=list)  # likewise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,9 +58,11 @@ class Reading:
 def reading(sample: Sample, policy: Policy) -> Reading:
     """Tags of a text that normalising cuts into other words are left out."""
     texts = sample.texts[:SAMPLE_ROWS]
-    if policy.identity == "text":
-        normalise = normaliser(policy.normaliser, policy.unicode)
+    if by_text(policy.identity):
+        normalise, fold = normaliser(policy.normaliser, policy.unicode), folding(policy.identity)
         texts = [normalise(text) for text in texts]
+        spoken = sample.locales[:SAMPLE_ROWS] or [None] * len(texts)
+        texts = [fold(*said) for said in zip(texts, spoken, strict=True)] if fold else texts
     tags = sample.tags[:SAMPLE_ROWS] or [None] * len(texts)
     fit = [
         said if said is not None and len(said) == len(text.split()) else None
@@ -134,7 +138,9 @@ def scorer_of(
     try:
         return Scorer(model, scores, supplying.supplies(supplied, policy, prior))
     except ValueError as error:
-        raise Fatal(f"policy.scores: {error}", code=EXIT_CONFIG) from error
+        later = isinstance(error, Unsupplied) and error.score not in {s.kind for s in policy.scores}
+        where = "policy.cascade.scores" if later else "policy.scores"
+        raise Fatal(f"{where}: {error}", code=EXIT_CONFIG) from error
 
 
 def sample_half(

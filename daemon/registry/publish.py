@@ -54,11 +54,12 @@ class Published:
     verdict: Verdict
     sample_rows: int
     needs: frozenset[str]  # of the policy's scores
+    second: frozenset[str]  # of those that a cascade computes of candidates alone
 
     @property
     def passes(self) -> int:
         """Forward passes that each text will cost."""
-        return 1 + sum(map(len, supplying.others(self.edition.supplies, self.needs)))
+        return supplying.passes(self.edition.supplies, self.needs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,13 @@ def recent_sample(registry: Registry) -> Sample:
             _, columns = versions.newest_rows(registry, window)
         except Missing:
             continue
-        for text, label, arms in zip(
-            columns["text"], columns["label"], columns["arms"], strict=True
+        for text, label, locale, arms in zip(
+            *(columns[name] for name in ("text", "label", "locale", "arms")), strict=True
         ):
             if "audit" in arms:
                 sample.texts.append(text)
                 sample.labels.append(label)
+                sample.locales.append(locale)
     return sample
 
 
@@ -125,7 +127,7 @@ def publish(
             return Refused(verdict)
         digest, loads = model.fingerprint, (model, loaded)
         named = _named(registry, digest, policy, others)
-        half, supplied, needs = _learnt(loads, policy, named, sample)
+        half, supplied, (needs, second) = _learnt(loads, policy, named, sample)
         checkpoints.put(registry.store, checkpoint, blobs)
     finally:
         model.close()
@@ -136,17 +138,20 @@ def publish(
     )
     if registry.publish(edition) != edition:
         raise Retry(f"edition {number} was published by somebody else at the same moment")
-    return Published(edition, verdict, min(len(sample.texts), SAMPLE_ROWS), needs)
+    return Published(edition, verdict, min(len(sample.texts), SAMPLE_ROWS), needs, second)
 
 
 def _learnt(
     loads: tuple[Model, Models], policy: Policy, named: Supplied, sample: Sample
-) -> tuple[Half | None, Supplied | UnsetType, frozenset[str]]:
-    """The half of a checkpoint that is not in the store yet, its supplies, and what they feed."""
+) -> tuple[Half | None, Supplied | UnsetType, tuple[frozenset[str], frozenset[str]]]:
+    """The half of a checkpoint that is not in the store yet, its supplies, and what they feed: of
+    the first stage and of the second."""
     model, loaded = loads
     digest = model.fingerprint
-    scores, rows = grading.build(policy).scores, reading(sample, policy)
-    needs = supplying.needs_of(scores)
+    graded, rows = grading.build(policy), reading(sample, policy)
+    scores, first = graded.everything, supplying.needs_of(graded.scores)
+    second = supplying.needs_of(graded.second.scores) if graded.second else frozenset[str]()
+    needs = first | second
 
     def load(name: str) -> Model:
         return model if name == digest else loaded.get(name, policy.engine.kind)
@@ -155,7 +160,7 @@ def _learnt(
     known = NOTHING if isinstance(supplied, UnsetType) else supplied
     whole = supplying.model(digest, known, needs, load)
     scorer = scorer_of(whole, known, policy, scores, rows)
-    return sample_half(scorer, digest, supplied, rows), supplied, needs
+    return sample_half(scorer, digest, supplied, rows), supplied, (first, second)
 
 
 def _named(registry: Registry, digest: str, policy: Policy, others: Others) -> Supplied:

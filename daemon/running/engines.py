@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 
 from buffers import draw
 from daemon.decode.decoder import Decoder
 from daemon.decode.erasure import ErasureDecoder
+from daemon.decode.near import by_text, folding
 from daemon.decode.normalise import normaliser
 from daemon.decode.utterance import Utterance
 from daemon.lanes.candidate import Prepared
@@ -24,12 +26,14 @@ from daemon.learning.rules import Rules
 from daemon.policy import SEMANTICS
 from daemon.ports import EXIT_DEPENDENCY, Batch, CannotRun, Store
 from daemon.registry.emitted import Emissions
-from daemon.running import supplying
+from daemon.running import cascading, supplying
+from daemon.running.cascading import SecondScorer
 from daemon.running.models import Models
+from daemon.shards.assemble import Inputs
 from scoring.models.base import BadModel
 from scoring.scorer import Scorer
 from scoring.supplies import Tags, shares
-from scoring.types import Model
+from scoring.types import Floats, Model
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,29 +46,32 @@ class Engine:
     grading: Grading
     model: Model
     needs: frozenset[str]  # of its scores
+    turn: Lock  # models are used from one thread at a time
+    second: SecondScorer | None = None  # of a cascade
 
     @property
     def passes(self) -> int:
         """Forward passes that each text costs."""
-        return 1 + sum(map(len, supplying.others(self.edition.supplies, self.needs)))
+        return supplying.passes(self.edition.supplies, self.needs)
 
     def prepare(self, rules: Rules, batch: Batch, segment: Segment) -> Prepared:
         """Decode, score and weigh one segment; runs beside the core, touches no lane."""
         cut = slice(segment.first, segment.end)
         decoded = self.decoder.decode(batch.values[cut])
         utterances = decoded.utterances
-        by_text = self.edition.policy.identity == "text"
-        texts = [u.key_text if by_text else u.text for u in utterances]
-        scored = self.scorer.score(
-            texts,
-            [u.label for u in utterances],
-            tags=_tags(texts, utterances) if "slot_labels" in self.needs else None,
-            prior=shares(rules.terms.classes) if "prior" in self.needs else None,
-        )
+        once = by_text(self.edition.policy.identity)
+        texts = [u.key_text if once else u.text for u in utterances]
+        with self.turn:
+            scored = self.scorer.score(
+                texts,
+                [u.label for u in utterances],
+                tags=_tags(texts, utterances) if "slot_labels" in self.needs else None,
+                prior=shares(rules.terms.classes) if "prior" in self.needs else None,
+            )
         weighed = self.grading.policy.weigh(scored, rules.terms)
         ids = draw.identity(rules.key, "id", [u.id for u in utterances])
         keys = ids
-        if by_text:
+        if once:
             said = [f"{u.locale or ''}\x1f{u.key_text}" for u in utterances]
             keys = draw.identity(rules.key, "text", said)
         return Prepared(
@@ -89,6 +96,7 @@ class Engines:
         self._engines: dict[int, Engine] = {}
         self._models = Models(store, threads=threads)
         self._emissions = Emissions(store)
+        self._turn = Lock()
 
     @cached_property
     def erasures(self) -> ErasureDecoder:
@@ -126,27 +134,49 @@ class Engines:
             normalise = normaliser(policy.normaliser, policy.unicode)
             graded = grading.build(policy)
             needs = supplying.needs_of(graded.scores)
-            supplied, kind = edition.supplies, policy.engine.kind
-            model = supplying.model(
-                edition.checkpoint, supplied, needs, lambda name: self._models.get(name, kind)
-            )
-            tables = supplying.supplies(supplied, policy, len(model.classes))
+            model = self._model(edition, needs)
+            tables = supplying.supplies(edition.supplies, policy, len(model.classes))
             scorer = Scorer(model, graded.scores, tables)
+            second = None
+            if graded.second is not None:
+                scores = graded.second.scores
+                whole = self._model(edition, supplying.needs_of(scores))
+                read = cascading.reads(policy, normalise)
+                second = SecondScorer(Scorer(whole, scores, tables), read, self._turn)
         except (ValueError, ImportError, BadModel) as error:
             # a kind, table or library of another image; a score that nobody feeds
             message = f"edition {edition.number}: {error}"
             hint = "run the image that published it, or publish an edition for this one"
             raise CannotRun(message, code=EXIT_DEPENDENCY, hint=hint) from error
-        decoder = Decoder(policy.record, policy.limits, self.key, normalise, policy.weak)
-        return Engine(edition, decoder, scorer, graded, model, needs)
+        fold = folding(policy.identity)
+        decoder = Decoder(policy.record, policy.limits, self.key, normalise, policy.weak, fold)
+        return Engine(edition, decoder, scorer, graded, model, needs, self._turn, second)
+
+    def _model(self, edition: Edition, needs: frozenset[str]) -> Model:
+        kind = edition.policy.engine.kind
+        return supplying.model(
+            edition.checkpoint, edition.supplies, needs, lambda name: self._models.get(name, kind)
+        )
+
+    def second(self, inputs: Inputs) -> tuple[SecondScorer, Floats]:
+        """What scores the candidates of a window, and the shares of its classes."""
+        second = self.of(inputs.rules.edition).second
+        assert second is not None, "there is one stage"
+        return second, shares(inputs.rules.terms.classes)
 
     def rules(self, window: int, edition: Edition, calibration: Calibration) -> Rules:
         """Resolve a pin."""
-        select = self.of(edition).grading.policy
-        reads, asks = select.reads, select.asks
-        already = self.known(window, edition, calibration)
+        graded = self.of(edition).grading
+        select, second = graded.policy, graded.second
         return rulebook.make(
-            window, edition, calibration, self.key, reads=reads, asks=asks, already=already
+            window,
+            edition,
+            calibration,
+            self.key,
+            reads=select.reads,
+            asks=select.asks,
+            already=self.known(window, edition, calibration),
+            second=(second.policy.reads, second.policy.asks) if second else None,
         )
 
     def known(self, window: int, edition: Edition, calibration: Calibration) -> Known:

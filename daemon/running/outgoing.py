@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import msgspec
-import numpy as np
 
 from daemon import messages, tables
-from daemon.lanes.part import Part
 from daemon.lanes.pin import NOBODY
+from daemon.learning.edition import Edition
 from daemon.messages import Refuser
-from daemon.ports import Missing, Outlet
+from daemon.ports import Batch, Message, Missing, Outlet
 from daemon.registry import versions
 from daemon.registry.registry import Registry
 from daemon.running import erasing
@@ -18,7 +19,7 @@ from daemon.running.facts import Listener
 from daemon.running.pipeline import Ahead, Timed
 from daemon.shards import shard
 from daemon.shards.shard import ShardManifest
-from scoring.types import Reason, Refusal
+from scoring.types import Refusal
 
 ANNOUNCED = "announced/"  # one object per shard whose announcement was acknowledged
 REVISED = "revised/"  # and per shard whose erasures made versions that were announced
@@ -44,37 +45,35 @@ class Letters:
         prepared, edition = timed.prepared, ahead.rules.edition
         if not prepared.refusals:
             return
+        self._send(messages.dead_letters(
+            ahead.lane.lane, prepared.positions, prepared.times_ms, ahead.values,
+            prepared.refusals, self._refuser(edition), payload_bytes=self._payload_bytes,
+        ))  # fmt: skip
+
+    def heard(
+        self, batch: Batch, kind: str, refusals: Sequence[Refusal], by: Edition | None
+    ) -> None:
+        """Send those of a batch of a label or erasure lane. Raises Retry.
+
+        Of an erasure lane without what stood in them, which names a person, and without an
+        edition: none decides there.
+        """
+        asked = kind == "erasures"
+        self._send(messages.dead_letters(
+            batch.lane, batch.positions, batch.times_ms, batch.values, refusals,
+            Refuser(NOBODY, "", "", self._version) if asked or by is None else self._refuser(by),
+            payload_bytes=0 if asked else self._payload_bytes,
+        ))  # fmt: skip
+
+    def _send(self, letters: Iterable[Message]) -> None:
+        for letter in letters:
+            self._outlet.send(letter)
+            self._sent += 1
+
+    def _refuser(self, edition: Edition) -> Refuser:
         if edition.number not in self._refusers:
             self._refusers = {edition.number: messages.refuser(edition, self._version)}
-        for letter in messages.dead_letters(
-            ahead.lane.lane,
-            prepared.positions,
-            prepared.times_ms,
-            ahead.values,
-            prepared.refusals,
-            self._refusers[edition.number],
-            payload_bytes=self._payload_bytes,
-        ):
-            self._outlet.send(letter)
-            self._sent += 1
-
-    def asked(self, part: Part) -> None:
-        """Send those of an erasure lane: nothing was erased, and nobody else says so. Raises Retry.
-
-        Without what stood in them: it names a person.
-        """
-        rows = part.rows
-        refusals = [Refusal(at, Reason(why)) for at, why in enumerate(rows["reason"]) if why]
-        for letter in messages.dead_letters(
-            part.manifest.lane,
-            np.array(rows["position"], np.int64),
-            np.array(rows["time_ms"], np.int64),
-            [b"-"] * len(rows["position"]),
-            refusals,
-            Refuser(NOBODY, "", "", self._version),  # no edition decides here
-        ):
-            self._outlet.send(letter)
-            self._sent += 1
+        return self._refusers[edition.number]
 
     def flush(self) -> None:
         """All that was sent is acknowledged. Raises Retry: then it is read again."""

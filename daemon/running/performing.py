@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from daemon.lanes import part as parts
+from daemon.lanes.erasures import Erasures
 from daemon.lanes.gather import Gathering
+from daemon.lanes.labels import Labels
 from daemon.lanes.lane import Lane, Open, PutPart
 from daemon.lanes.part import PartManifest
-from daemon.ports import LaneId, Missing, Source
+from daemon.lanes.window import Segment
+from daemon.ports import Batch, LaneId, Missing, Source
 from daemon.registry.registry import Registry
 from daemon.running import facts
 from daemon.running.engines import Engines
@@ -20,6 +24,7 @@ from daemon.running.pinning import Pinning
 from daemon.running.settle import Settler
 from daemon.running.standing import Standing
 from daemon.running.start import stand
+from daemon.running.validating import Validator
 
 
 @dataclass(slots=True, eq=False)
@@ -37,8 +42,12 @@ class Performer:
     tell: facts.Listener
     letters: Letters | None
     lanes: dict[LaneId, Lane]
+    validator: Validator = field(init=False)
     _newest: int | None = None  # the last shard that was told
     _doubtful: PartManifest | None = None  # the store may have it, or not
+
+    def __post_init__(self) -> None:
+        self.validator = Validator(self.registry, self.engines)
 
     def open(self, lane: Lane, effect: Open) -> bool:
         """Begin the window that a lane wants. False: it waits, or covers windows empty first."""
@@ -57,6 +66,23 @@ class Performer:
         lane.begin(effect.window, Gathering(rules, engine.grading.names))
         return True
 
+    def begin(self, lane: Lane, window: int) -> None:
+        """Begin a window of a label or erasure lane: no pin is waited for."""
+        erasing = lane.kind == "erasures"
+        lane.begin(window, Erasures(self.engines.erasures) if erasing else Labels())
+
+    def hear(self, lane: Lane, batch: Batch, segment: Segment) -> None:
+        """Absorb records of such a lane; what nobody can use is counted and told. Raises Retry."""
+        lane.absorb_labels(batch, segment)
+        by = self.validator.decides(segment.window)
+        refusals = self.validator.refusals(lane.kind, by, batch, segment)
+        if not refusals:
+            return
+        reasons = Counter(str(refusal.reason) for refusal in refusals)
+        self.tell("label_refusals", {"kind": lane.kind, "reasons": reasons})
+        if self.letters is not None:
+            self.letters.heard(batch, lane.kind, refusals, by)
+
     def perform(self, effects: tuple[PutPart, ...]) -> bool:
         """Make parts durable in order; True if there was anything to do."""
         all(self.put(effect) for effect in effects)  # up to the first that lost its race
@@ -65,8 +91,6 @@ class Performer:
     def put(self, effect: PutPart) -> bool:
         """Make a part durable. Who comes second resumes at the lane's newest part."""
         if self.letters is not None:
-            if effect.part.manifest.kind == "erasures":
-                self.letters.asked(effect.part)
             self.letters.flush()
         self._tell_late()
         self._doubtful = effect.part.manifest  # until the store has answered
@@ -104,7 +128,7 @@ class Performer:
             told = {"manifest": made, "rules": rules[1] if rules else None}
             self.tell("shard", {**facts.of_shard(made), **told})
             self._newest, moved = made.window, True
-        return self.eraser.due() or moved
+        return self.eraser.due() or moved or self.settler.scoring
 
     def refresh(self) -> bool:
         """See what others did; True if anything was new. Their shards are told too."""

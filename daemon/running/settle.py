@@ -2,111 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from daemon import tables
-from daemon.decode.decoder import AnswerDecoder
-from daemon.lanes import ledger
 from daemon.lanes import part as parts
-from daemon.lanes.ledger import Arrays
-from daemon.lanes.part import Part
 from daemon.lanes.pin import FIRST, Pin
-from daemon.learning.rules import Rules
 from daemon.ports import EXIT_BUG, Fatal, LaneId
-from daemon.registry import effacing, versions
+from daemon.registry import effacing
 from daemon.registry.registry import Registry
-from daemon.registry.versions import AuditRows
+from daemon.running.cascading import Cascading
 from daemon.running.engines import Engines
+from daemon.running.inputs import InputsReader
 from daemon.running.pinning import Pinning
-from daemon.shards import answers, assemble, late, shard
-from daemon.shards import erasures as erasing
-from daemon.shards.answers import Said
+from daemon.shards import assemble, shard
 from daemon.shards.assemble import Inputs
-from daemon.shards.late import Late
 from daemon.shards.shard import Shard, ShardManifest
-
-AUDITED = 8  # shards whose audit rows are remembered for answers
-
-
-class InputsReader:
-    """Reads what a shard is a function of, by object names: for making it and for verifying it."""
-
-    def __init__(self, registry: Registry, engines: Engines) -> None:
-        self._registry, self._engines = registry, engines
-        self._audited: dict[int, AuditRows] = {}
-
-    def read(
-        self,
-        pin: Pin,
-        rules: Rules,
-        *,
-        parts: Sequence[str],
-        labels: Sequence[str],
-        last: int,
-        erasures: Sequence[str] = (),
-    ) -> Inputs:
-        """`last` is the window of the shard before (or FIRST): audit answers fold after it.
-
-        `labels`: of labels and of erasures; `erasures`: those that came later, if any.
-        """
-        late_parts = [(name, self._registry.part(name)) for name in labels]
-        later = [self._registry.part(name) for name in erasures]
-        asked = [part for _, part in late_parts if part.manifest.kind == "erasures"]
-        decoder = AnswerDecoder(rules.policy.answer, rules.policy.limits)
-        said = answers.read(
-            [part for _, part in late_parts],
-            decoder,
-            rules.key,
-            audits_after=last,
-            until=rules.window,
-        )
-        own = [(name, self._registry.part(name)) for name in parts]
-        return Inputs(
-            pin=pin,
-            rules=rules,
-            grading=self._engines.of(rules.edition).grading,
-            parts=own,
-            labels=late_parts,
-            said=said,
-            late=late.match(said.labels, self._ledgers(own, rules.window))
-            if said.labels
-            else Late.none(),
-            # of shards before this one: a later one is not there yet, but will be for `verify`
-            audited={
-                w: self._audit_rows(w).labels(names, rules.key)
-                for w, names in _asked_of(said).items()
-                if w < rules.window
-            },
-            before=(before := self._registry.calibration(last)),
-            known=self._engines.known(rules.window, rules.edition, before),
-            erasures=erasing.read([*asked, *later]),
-        )
-
-    def _ledgers(self, placed: Sequence[tuple[str, Part]], window: int) -> Iterator[Arrays]:
-        """Of the window's parts, one at a time: they may be large."""
-        for _, part in placed:
-            if part.manifest.ledger and part.manifest.window == window:
-                data = self._registry.store.get(part.manifest.ledger)
-                yield ledger.read(data, late.LEDGER_COLUMNS)
-
-    def _audit_rows(self, window: int) -> AuditRows:
-        """Of an earlier shard; read once. None are remembered of one that is not there yet."""
-        if window not in self._audited:
-            found = versions.audit_rows(self._registry, window)
-            if not found.shown and not found.gone:
-                return found
-            self._audited[window] = found
-            while len(self._audited) > AUDITED:
-                del self._audited[next(iter(self._audited))]
-        return self._audited[window]
-
-
-def _asked_of(said: Said) -> dict[int, list[str]]:
-    """window -> ids that audit answers name, of shards in order."""
-    asked: dict[int, list[str]] = {}
-    for window, name in sorted(said.audits):
-        asked.setdefault(window, []).append(name)
-    return asked
 
 
 class Settler:
@@ -115,13 +23,19 @@ class Settler:
     def __init__(self, registry: Registry, pinning: Pinning, engines: Engines) -> None:
         self._registry, self._pinning = registry, pinning
         self.reader = InputsReader(registry, engines)
+        self._cascading = Cascading(registry.store, engines.second)
+
+    @property
+    def scoring(self) -> bool:
+        """Candidates of a second stage are being scored: `settle` has more to do."""
+        return self._cascading.busy
 
     def settle(self) -> ShardManifest | None:
-        """Make one shard durable; None where nothing can be made now."""
+        """Make one shard durable; None where nothing can be made now, or not all is scored."""
         progress = self._registry.progress
         assert progress is not None
         window = progress.next_shard()
-        inputs = None if window is None else self.inputs(window)
+        inputs = None if window is None else self._cascading.ready(window, self.inputs)
         if window is None or inputs is None:
             return None
         made = assemble.assemble(inputs)

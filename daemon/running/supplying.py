@@ -32,6 +32,11 @@ def others(
     return history, reference
 
 
+def passes(supplied: Supplied, needs: frozenset[str]) -> int:
+    """Forward passes of a text whose scores have these needs."""
+    return 1 + sum(map(len, others(supplied, needs)))
+
+
 def model(checkpoint: str, supplied: Supplied, needs: frozenset[str], load: Load) -> Model:
     """The model of an edition. Raises NotInvariant where its gradients depend on the batch."""
 

@@ -25,6 +25,7 @@ from daemon.shards.erasures import NOBODY, Erasures, erased
 from daemon.shards.late import Late
 from daemon.shards.merge import Merged, merge
 from daemon.shards.partref import PartRef, reference
+from daemon.shards.seconds import Seconds
 from daemon.shards.shard import Revision, Shard, ShardManifest
 
 
@@ -43,19 +44,28 @@ class Inputs:
     before: Calibration
     known: Known = emitted.NOTHING  # what shards emitted up to the one before
     erasures: Erasures = NOBODY  # those that came in time, and of later versions
+    held: Seconds | None = None  # of a cascade's second stage; None: not made yet, or one stage
+
+    def own(self) -> list[Part]:
+        """Parts with records of the window, by lane."""
+        placed = sorted(self.parts, key=lambda pair: pair[1].manifest.lane)
+        window = self.rules.window
+        return [p for _, p in placed if p.manifest.window == window and p.manifest.ledger]
 
 
 def assemble(inputs: Inputs) -> Shard:
     """The shard of a window. Equal inputs give equal digests, in any order of the parts."""
     rules, graded, window = inputs.rules, inputs.grading, inputs.rules.window
     placed = sorted(inputs.parts, key=lambda pair: pair[1].manifest.lane)
-    own = [part for _, part in placed if part.manifest.window == window and part.manifest.ledger]
-    merged = merge(own, graded, rules, inputs.late, inputs.known)
+    own = inputs.own()
+    merged = merge(own, graded, rules, inputs.late, inputs.known, inputs.held)
     labelled = answers.judge(inputs.said, inputs.audited, **merged.labels._asdict())
     shown, removed = _shown(merged, inputs.erasures)
-    rows = row_tables.table(shown, rules, graded.names)
+    rows = row_tables.table(shown, rules, graded.shown)
     selection, content = shard.digests(rows, window)
     counts = [part.manifest.counts for part in own]
+    if merged.stage is not None:
+        counts.append(Counts(histograms=dict(merged.stage.spreads)))
     taught = _taught(inputs, counts, (labelled.answered, labelled.wrong))
     hashes = [merged.columns["key_hi"][t.row] for t in merged.taken if "selected" in t.arms]
     grown = novelty.grow(inputs.before, taught, rules, inputs.known, hashes, merged.repeats)
@@ -86,10 +96,11 @@ def assemble(inputs: Inputs) -> Shard:
         contradictions=merged.contradictions,
         labelled=labelled,
         noise=calibration.noise_rate(taught.traffic, rules.policy.quarantine),
-        histograms=figures.histograms(shown, own, graded.names),
-        lift=figures.lift(shown, graded.names),
+        histograms=figures.histograms(shown, counts, graded.shown),
+        lift=figures.lift(shown, graded.shown),
         calibration=grown.calibration if grown else taught,
         novelty=grown.novelty if grown else UNSET,
+        cascade=merged.stage.told if merged.stage else UNSET,
         revision=Revision(
             records=inputs.erasures.records, refused=inputs.erasures.refused, removed=removed
         ),

@@ -10,22 +10,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from buffers import draw
 from buffers.base import NEVER
+from daemon.decode.near import by_text
 from daemon.lanes.arms import build_pool
 from daemon.lanes.part import Part
 from daemon.learning import emitted
 from daemon.learning.emitted import Known
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
-from daemon.shards import novelty
+from daemon.shards import cascade, novelty
+from daemon.shards.cascade import Stage
+from daemon.shards.chances import chances_of, of_rows
 from daemon.shards.columns import Columns, plain_name
 from daemon.shards.late import Late
 from daemon.shards.novelty import Repeats
 from daemon.shards.pool import Pooled, lowest, offer, pooled
+from daemon.shards.seconds import Seconds
 
 T = TypeVar("T")
 
@@ -61,6 +62,7 @@ class Merged:
     rates: dict[str, int]  # arm -> log-rank tau
     lasts: dict[str, int | None]  # group, or "arm:" and its name -> largest log-rank kept
     repeats: Repeats = novelty.NONE
+    stage: Stage | None = None  # the second one of a cascade
 
 
 def merge(
@@ -69,15 +71,21 @@ def merge(
     rules: Rules,
     late: Late,
     known: Known = emitted.NOTHING,
+    held: Seconds | None = None,
 ) -> Merged:
-    """All lanes' parts of one window into one selection. `known`: see `pooled`."""
+    """All lanes' parts of one window into one selection. `known`: see `pooled`. `held`: what the
+    second stage says, where there is one."""
     pool = pooled(parts, grading, rules, late, known)
-    taken, taus, losers = select(pool, rules, rules.policy.capacity_rows)
+    stage = None
+    if grading.second is not None:
+        assert held is not None, "candidates are scored before a shard is made"
+        stage = cascade.weigh(pool, cascade.narrow(pool, rules), held, grading, rules)
+    taken, taus, losers = select(pool, rules, rules.policy.capacity_rows, stage)
     lasts = {f"arm:{name}": arm.log_last for name, arm in pool.arms.items()}
     for row in (*(one.row for one in taken.values()), *losers):
         group, rank = pool.columns["group"][row], pool.columns["log_rank"][row]
         lasts[group] = max(rank, lasts.get(group) or rank)
-    _arms(pool, taken, losers)
+    _arms(pool, taken, losers, [*pool.suspects, *(stage.suspects if stage else ())])
     return Merged(
         pool.columns,
         [taken[order] for order in sorted(taken)],
@@ -87,59 +95,38 @@ def merge(
         {name: arm.log_tau for name, arm in pool.arms.items() if arm.log_tau != NEVER},
         lasts,
         Repeats(len(pool.repeats), sum(pool.columns["multiplicity"][row] for row in pool.repeats)),
+        stage,
     )
 
 
 def select(
-    pool: Pooled, rules: Rules, capacity: int
+    pool: Pooled, rules: Rules, capacity: int, stage: Stage | None = None
 ) -> tuple[dict[int, Taken], dict[str, int], dict[int, int]]:
     """Water-fill the pool: rows taken by order, tau by group, contradicting rows with counts."""
     columns = pool.columns
     final = build_pool(rules, capacity)
-    offer(final, columns, pool.stay, rules)
+    offer(final, columns, pool.stay if stage is None else stage.stay, rules)
     second = lowest(final, [], rules)
     selected = final.items()
     rows = selected.items
     losers = contradictions((row, standing(columns, row, rules)) for row in rows)
-    chances = _chances(pool, rows, [second[columns["group"][row]] for row in rows])
+    chances = of_rows(pool, rows, [second[columns["group"][row]] for row in rows], stage)
     taken = {}
     for row, count, chance in zip(rows, selected.multiplicity.tolist(), chances, strict=True):
         one = pool.first[row]
         # what waited was ranked without its weight: its first tau says nothing of this rank
-        tau = min(second[columns["group"][row]], NEVER if one.waited else one.log_tau)
+        first, tau = NEVER if one.waited else one.log_tau, second[columns["group"][row]]
+        if stage is None:
+            tau = min(tau, first)
+        else:
+            bounds = (stage.first[row], (one.weight, first))
+            tau = cascade.shown_tau(columns["weight"][row], tau, bounds)
         if row not in losers:
             taken[columns["order"][row]] = Taken(row, {"selected": chance}, count, tau)
-    taus = {group: min(pool.taus.get(group, NEVER), second[group]) for group in rules.groups}
+    before = pool.taus if stage is None else {}  # of one stage: ranks of another are no match
+    taus = {group: min(before.get(group, NEVER), second[group]) for group in rules.groups}
     counts = dict(zip(rows, selected.multiplicity.tolist(), strict=True))
     return taken, taus, {row: counts[row] for row in sorted(losers)}
-
-
-def _chances(pool: Pooled, rows: Sequence[int], taus: Sequence[int]) -> list[float]:
-    """Inclusion probabilities of rows of both stages.
-
-    Both use one draw: 1 - exp(-min(w1 tau1, w2 tau2)). A late label that moves a row into or out
-    of `(other)` changes its key, so its second draw is another one.
-    """
-    columns = pool.columns
-    stayed = [pool.first[row] for row in pool.stay]
-    survived = chances_of([one.weight for one in stayed], [one.log_tau for one in stayed])
-    best: dict[tuple[str, int, int], float] = {}
-    for row, chance in zip(pool.stay, survived.tolist(), strict=True):
-        # a late label may make two candidates one: either of them brings the key through
-        key = (columns["group"][row], columns["key_hi"][row], columns["key_lo"][row])
-        best[key] = max(chance, best.get(key, 0.0))
-    final = chances_of([columns["weight"][row] for row in rows], taus).tolist()
-    out = []
-    for row, second in zip(rows, final, strict=True):
-        key = (columns["group"][row], columns["key_hi"][row], columns["key_lo"][row])
-        same = pool.first[row].key_low == columns["key_lo"][row]
-        out.append(min(best[key], second) if same else best[key] * second)
-    return out
-
-
-def chances_of(weights: Sequence[int], taus: Sequence[int]) -> npt.NDArray[np.float64]:
-    """(n,) inclusion probabilities of rows of these weights, given their groups' log-rank taus."""
-    return draw.inclusion(np.array(weights, np.int64), np.array(taus, np.int64))
 
 
 Standing = tuple[int, int, str]  # of labels of one text the smallest is believed
@@ -147,7 +134,7 @@ Standing = tuple[int, int, str]  # of labels of one text the smallest is believe
 
 def standing(columns: Columns, row: int, rules: Rules) -> tuple[tuple[int, int], Standing] | None:
     """A row's text, and how its label stands; None where a row cannot contradict another."""
-    if rules.policy.identity != "text" or columns["label"][row] is None:
+    if not by_text(rules.policy.identity) or columns["label"][row] is None:
         return None  # a machine's guess beside a person's label is no contradiction
     name = plain_name(columns, row, rules.policy.groups.by)
     mask = rules.mask(rules.index.get(columns["group"][row], 0), name)
@@ -174,14 +161,16 @@ def contradictions(placed: Iterable[tuple[T, tuple[tuple[int, int], Standing] | 
     return losers
 
 
-def _arms(pool: Pooled, taken: dict[int, Taken], losers: Mapping[int, int]) -> None:
+def _arms(
+    pool: Pooled, taken: dict[int, Taken], losers: Mapping[int, int], suspects: Sequence[int]
+) -> None:
     """Bring the rows of the audit, random and review arms into `taken`."""
     columns = pool.columns
     for name, arm in pool.arms.items():
         chances = chances_of(arm.weights, [arm.log_tau] * len(arm.rows)).tolist()
         for row, chance in zip(arm.rows, chances, strict=True):
             taken.setdefault(columns["order"][row], Taken(row)).arms[name] = chance
-    moved = {**losers, **{row: columns["multiplicity"][row] for row in pool.suspects}}
+    moved = {**losers, **{row: columns["multiplicity"][row] for row in suspects}}
     for row, count in moved.items():
         # moved by the assembler itself: certain, given that the row was selected at all
         entry = taken.setdefault(columns["order"][row], Taken(row))

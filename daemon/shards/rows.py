@@ -10,11 +10,13 @@ import numpy as np
 
 from buffers import draw, exact
 from buffers.base import NEVER
+from daemon.decode.near import by_text
 from daemon.lanes.arms import ARMS
 from daemon.learning.rules import ALL, Rules
 from daemon.shards import shard
+from daemon.shards.chances import chances_of
 from daemon.shards.columns import plain_name
-from daemon.shards.merge import Merged, Taken, chances_of
+from daemon.shards.merge import Merged, Taken
 from daemon.shards.pool import doubt
 from scoring.types import GRID, MISSING
 
@@ -46,20 +48,21 @@ def _union(
 
     None where it is not known: of rows that the assembler moved to review, of rows that a late
     label changed and that the selection did not show, and, where texts are kept once, of all that
-    it did not show (another record may speak for the text).
+    it did not show (another record may speak for the text). Nor of any that it did not show where
+    there is a second stage: who knows whether they would have reached it.
     """
     chances = {**even, **taken.arms}
     if taken.moved or (merged.columns["changed"][taken.row] and "selected" not in taken.arms):
         return None
     if even and "selected" not in taken.arms and merged.columns["reason"][taken.row] == 0:
         weight = merged.columns["weight"][taken.row]
-        if rules.policy.identity == "text" and weight:
+        if weight and (merged.stage is not None or by_text(rules.policy.identity)):
             return None
         if weight:
             key = ALL if rules.cold else group
             chances["selected"] = _other(weight, merged.taus.get(key), merged.lasts.get(key))
     if even and "review" not in taken.arms and _suspect(merged, taken.row, rules):
-        if rules.policy.identity == "text":
+        if by_text(rules.policy.identity):
             return None
         weight = doubt(merged.columns["plausibility"][taken.row])
         rate, last = merged.rates.get("review"), merged.lasts.get("arm:review")

@@ -13,6 +13,7 @@ from daemon import tables
 from daemon.learning.calibration import Calibration
 from daemon.monitors.noise import Interval
 from daemon.ports import EXIT_STATE, Fatal
+from daemon.shards.cascade import Cascaded
 from daemon.shards.novelty import Novelty
 from daemon.shards.partref import PartRef
 
@@ -115,6 +116,7 @@ class ShardManifest(Struct, frozen=True):
     successor: str = ""  # the manifest of the next version; the rows of this one are a stub then
     version: int = VERSION
     novelty: Novelty | UnsetType = UNSET
+    cascade: Cascaded | UnsetType = UNSET  # where the policy has a second stage
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,6 +27,7 @@ class JointSubject:
         seed: int,
         threads: int,
         reduce: Reduce,
+        coarse: bool = False,
     ) -> None:
         """Raises Fatal without the encoder's package, BadModel for more layers than it has."""
         place = weights_folder()
@@ -41,6 +42,7 @@ class JointSubject:
             seed=seed,
             reduce=reduce,
             threads=threads,
+            coarse=coarse,
         )
 
     def _examples(self, rows: Sequence[Row]) -> Examples:

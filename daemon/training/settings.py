@@ -32,6 +32,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     layers: int
     threads: int
     reduce: Reduce
+    coarse: bool = False
 
     def due(self, epoch: int) -> bool:
         """A checkpoint is written after this many epochs: evenly, and after the last one."""

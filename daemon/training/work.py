@@ -32,6 +32,7 @@ def subject_of(
             seed=settings.seed,
             threads=settings.threads,
             reduce=settings.reduce,
+            coarse=settings.coarse,
         )
     from daemon.training.head import HeadSubject
 

@@ -6,12 +6,11 @@ of them: external data (CVE-2026-27489), custom operators, control flow without 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from scoring.grade import take
 from scoring.models.base import (
@@ -28,6 +27,13 @@ from scoring.models.onnx_checks import check_bytes
 from scoring.models.slots import NAMES, by_word, check_tags, read_tags
 from scoring.models.tokens import Tokens
 from scoring.types import Floats, Model, Outputs
+
+# Since 1.29 it reports to its makers, and keeps an identifier under $HOME, from its import on:
+# `disable_telemetry_events` comes too late. It reads this once.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 precision = "fp32"
 

@@ -6,8 +6,8 @@ Refuses:    SUSPECT where 0 <= plausibility < `terms.suspect_below` (to the revi
             that the checkpoint does not know, have no plausibility and are never suspect.
             Then NO_LABEL as `weighted`.
 Reads:      one score, and the plausibility: a verdict is a function of (text, label)
-Source:     the line is Anand, Tan and Minakova 2023 (arXiv 2311.16298), appendix C.3; normalised
-            margin as the ranking of label errors is Northcutt, Jiang and Chuang 2021.
+Source:     the line is Anand, Tan and Minakova 2023 (arXiv 2311.16298), appendix C.3. Suspects
+            are ranked by the odds of their label against its rival (`scoring.grade`).
 Why:        with 10 % flips, quarantine and then weights left 0.4 % wrong labels where weights
             alone left 18 to 20 %: flips land in rare classes, which balancing favours.
 Traps:      the threshold must follow the measured noise rate. A fixed share costs more on clean
@@ -28,7 +28,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """Which score is weighed, and how little the least valuable row weighs."""
 
     score: str = "entropy"
-    eps: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.1
+    eps: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.3
 
 
 def build(options: Options) -> Quarantined:

@@ -11,7 +11,7 @@ Source:     p_(1) - p_(2), margin sampling (Scheffer, Decomain and Wrobel 2001);
 Traps:      - Sees two classes only: 0.4 / 0.4 / 0.2 and 0.4 / 0.4 / twenty times 0.01 are equal.
             - Two intents that the ontology does not separate stay on top for ever: look at which
               pair the high rows come from before buying labels for them.
-            - Not the plausibility of a label, which is the margin of the class that was GIVEN.
+            - Not the plausibility of a label, which asks for the class that was GIVEN.
 """
 
 from __future__ import annotations

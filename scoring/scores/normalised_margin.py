@@ -5,7 +5,7 @@ Range:      [0, 1]: 0 = all on the label, 1/2 = another class is level with it, 
             For UNKNOWN_LABEL p_y = 0: at least 1/2 (1 + 1/k).
 Direction:  larger = harder = more valuable, up to the point where the label is wrong. The
             literature's (p_y - max_{j != y} p_j + 1) / 2 is SMALL for doubtful labels; this score
-            is 1 less that, which is 1 - the plausibility that the quarantine reads.
+            is 1 less that.
 Needs:      label
 Cost:       forward
 Source:     (p_y - max_{j != y} p_j + 1) / 2, the ranking by normalised margin of confident

@@ -40,17 +40,25 @@ class Joint:
         rate: float = RATE,
         reduce: Reduce = "norm",
         threads: int = 1,
+        coarse: bool = False,
     ) -> None:
-        """`threads` holds for the process, and another number gives other last bits."""
+        """`threads` holds for the process, and another number gives other last bits. `coarse`:
+        rows are measured in bfloat16, as Attendu and Corbeil do in float16; never trained so."""
         if (given.labels < 0).any():
             raise ValueError("training needs rows whose labels are all classes")
         torch.use_deterministic_algorithms(True)
         torch.set_num_threads(threads)
         self.network: JointNetwork = begin(origin, shape, seed)
         self._given, self._reduce, self._rate = given, reduce, rate
+        self._coarse = coarse
         self._dice = Dice("dropout", seed)
         self._moved = {n: p for n, p in self.network.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(self._moved.values(), lr=rate, weight_decay=DECAY)
+
+    @property
+    def lengths(self) -> Ints64:
+        """(n,) tokens of each row."""
+        return self._given.lengths
 
     def batches(self, rows: Ints64, dice: Dice) -> list[Ints64]:
         return alike(rows, self._given.lengths, BATCH, dice)
@@ -89,7 +97,8 @@ class Joint:
         parts = []
         for first in range(0, len(order), ASKED):
             rows = order[first : first + ASKED]
-            parts.append(measure(self._outputs(self._given, rows), self._reduce))
+            with torch.autocast("cpu", torch.bfloat16, enabled=self._coarse):
+                parts.append(measure(self._outputs(self._given, rows), self._reduce))
             tell(len(rows))
         found = together(parts)
         back = np.argsort(order, kind="stable")
@@ -115,12 +124,12 @@ class Joint:
         with torch.inference_mode():
             where = torch.from_numpy(at), torch.from_numpy(places)
             intents, slots = self.network(torch.from_numpy(ids), torch.from_numpy(mask), where)
-        logits: Floats = intents.numpy()
+        logits: Floats = intents.float().numpy()
         outputs = Outputs(logits, softmax(logits), labels=asked.labels[rows])
         if slots is None:
             return outputs
         ends = np.cumsum(np.bincount(at, minlength=len(rows)))[:-1]
-        probs = tuple(np.split(softmax(slots.numpy()), ends))
+        probs = tuple(np.split(softmax(slots.float().numpy()), ends))
         return Outputs(
             logits,
             outputs.probs,

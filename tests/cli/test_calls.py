@@ -110,7 +110,7 @@ def test_kinds_list_their_options(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     options = {(what, kind): given for what, kind, given, _ in rows}
     assert options[("stores", "local")] == "path"
-    assert options[("policies", "default")] == "score='entropy', eps=0.1"
+    assert options[("policies", "default")] == "score='entropy', eps=0.3"
     assert options[("scores", "el2n")] == "-"
     assert options[("policies", "coverage")].startswith("score='entropy', strata=20, eps=0.02")
 

@@ -165,7 +165,7 @@ def test_the_line_ends_at_the_quantiles(kind: str, data: st.DataObject, eps: flo
 
 @pytest.mark.parametrize("kind", ["default", "weighted"])
 def test_the_line_by_hand(kind: str) -> None:
-    policy = build(kind)
+    policy = build(kind, eps=0.1)
     batch = column("entropy", [0, 1000, 1500, 2000, 3000])
     weights = policy.weigh(batch, terms(policy, Spread(1000, 2000))).weights
     # 0.1 is 410 steps; half way: 410 + (4096 - 410) / 2 = 2253

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
 import yaml
 
+from daemon.commands import publish
 from daemon.config import reader, sanity
 from tests.helm.chart import (
     CHART,
@@ -165,6 +167,27 @@ def test_the_publishing_job_has_a_new_name_when_it_would_do_something_else() -> 
         assert len(job["metadata"]["name"]) <= 63
         assert jobs.setdefault(job["metadata"]["name"], job["spec"]) == job["spec"]
     assert len(jobs) == 8, "all differ but those that the Job reads from the ConfigMap"
+
+
+def test_the_publishing_job_names_the_checkpoints_that_scores_read_beside_its_own() -> None:
+    """As the command reads them: folders of its volume, or digests, oldest first."""
+
+    def arguments(*assignments: str) -> list[str]:
+        values = CHART / "ci" / "claim-values.yaml"
+        job = one(manifests(values, *sets(*assignments)), "Job")
+        return list(containers(job["spec"]["template"]["spec"])[0]["args"])
+
+    digest = "0a" * 32
+    given = arguments(f'publish.history=["b/2", "{digest}", "b/1"]', 'publish.reference="held-out"')
+    parser = argparse.ArgumentParser()
+    publish.add(parser)
+    read = parser.parse_args(given[1:])
+    assert given[0] == "publish"
+    assert read.history == f"/checkpoints/b/2,{digest},/checkpoints/b/1"
+    assert read.reference == "/checkpoints/held-out"
+    assert arguments(f'publish.reference="{digest}"')[-1] == digest
+    bare = parser.parse_args(arguments()[1:])
+    assert (bare.history, bare.reference) == (None, None)
 
 
 def test_names_have_room() -> None:

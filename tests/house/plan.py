@@ -186,6 +186,7 @@ WORLD: Mapping[str, tuple[tuple[str, ...], str]] = {
             "daemon.kafka.settings",
             "daemon.offline.pinned",
             "daemon.stores.bucket",
+            "scoring.models.onnx",
         ),
         "take it as an argument",
     ),
@@ -237,6 +238,7 @@ SUMS: Mapping[tuple[str, str], str] = {
         "daemon.learning.calibration",
         "sum((count for s, count in half.plausibility.items() if s <= step))",
     ): "counts in fixed point",
+    ("daemon.lanes.candidate", "sum((p.late for p in segments))"): "counts",
     ("daemon.lanes.lane", "(times // self.period_ms < closing.window).sum()"): "booleans",
     (
         "daemon.shards.merge",

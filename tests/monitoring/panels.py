@@ -160,11 +160,13 @@ FLOW = (
           (hourly("shards_total", legend="made"),
            hourly("announcements_total", legend="announced"),
            hourly("erased_rows_total", legend="rows erased"))),
-    Panel("Trouble", "In the last hour: retries of source or store, races lost, lanes moved, dead "
-          "letters. SluiceRetrying, SluiceLostRaces, SluiceRebalanceStorm.", "short",
+    Panel("Trouble", "In the last hour: retries of source or store, races lost, lanes moved, "
+          "records of label and erasure lanes refused, dead letters. SluiceRetrying, "
+          "SluiceLostRaces, SluiceRebalanceStorm.", "short",
           (hourly("retries_total", legend="retries"),
            hourly("lost_races_total", legend="lost races"),
            hourly("lane_moves_total", "move", legend="lanes {{move}}"),
+           hourly("label_refusals_total", "kind", legend="refused {{kind}}"),
            hourly("dead_letters_total", legend="dead letters")), window=False),
 )  # fmt: skip
 

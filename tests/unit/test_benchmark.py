@@ -156,7 +156,7 @@ def test_the_command_leaves_pages_and_goes_on(
     command = [
         "bench", "selection", "--data", str(written(tmp_path)), "--work", str(tmp_path / "work"),
         "--seeds", "2", "--scenarios", "once,once-flips-10", "--budgets", "0.5",
-        "--arms", "everything,oracle,random,el2n.top,el2n.band,recommended",
+        "--arms", "everything,oracle,random,el2n.top,el2n.band,default",
     ]  # fmt: skip
     assert command_line.main(command) == 0
     out = tmp_path / "work" / "docs" / "results"

@@ -106,7 +106,7 @@ def line(arm: str, budget: float, macro: Interval, noise: float = 0.0) -> Line:
 def test_a_goal_is_reached_by_its_estimate_and_surely_by_its_interval(
     macro: Interval, reached: bool, certain: bool
 ) -> None:
-    found = Results((line("recommended", 0.5, macro),), ())
+    found = Results((line("default", 0.5, macro),), ())
     made = {(goal.scenario, goal.goal): goal for goal in goals.goals(found)}
     goal = made["flips-10", "50% kept: macro >= 3.5 points above everything"]
     assert (goal.reached, goal.certain) == (reached, certain)
@@ -115,18 +115,20 @@ def test_a_goal_is_reached_by_its_estimate_and_surely_by_its_interval(
 
 def test_a_relative_error_is_of_the_random_arm() -> None:
     found = line("random", 0.5, Interval(0.8, 0.7, 0.9))  # errs on 0.2
-    gain = line("recommended", 0.5, Interval(0.03, 0.01, 0.05))
+    gain = line("default", 0.5, Interval(0.03, 0.01, 0.05))
     assert goals.weak(gain, found).ours == "+15.00 [+5.00, +25.00]"
 
 
-def test_odds_are_of_the_given_against_the_best_other() -> None:
+def test_plausibility_is_by_odds_and_can_be_by_the_margin() -> None:
     stage = stages.stage(worlds.make(numbers(), TINY, 0))
-    shown = stages.by_odds(stage).scored.plausibility / GRID
+    by_odds = stage.scored.plausibility / GRID
+    by_margin = stages.by_margin(stage).scored.plausibility / GRID
     probs, labels = stage.scored.probs, stage.scored.labels
     for row in range(0, len(labels), 37):
         own = probs[row, labels[row]]
         best = np.delete(probs[row], labels[row]).max()
-        assert shown[row] == pytest.approx(own / (own + best), abs=1 / GRID)
+        assert by_odds[row] == pytest.approx(own / (own + best), abs=1 / GRID)
+        assert by_margin[row] == pytest.approx((own - best + 1) / 2, abs=1 / GRID)
 
 
 def test_claims_name_what_there_is() -> None:

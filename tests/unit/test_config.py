@@ -43,9 +43,10 @@ TYPED = {
     "policy: {capacity_rows: {}}": "policy.capacity_rows: expected a whole number, found a mapping",
     "policy: {quarantine: {cap: 1.5}}": "policy.quarantine.cap: must be at most 1, found 1.5",
     "policy: {quarantine: {cap: .nan}}": "policy.quarantine.cap: expected a number, found text",
-    "policy: {identity: true}": "policy.identity: expected one of text, id, found true; put it in "
-    "quotes",
-    "policy: {identity: txt}": "policy.identity: expected one of text, id; did you mean text?",
+    "policy: {identity: true}": "policy.identity: expected one of text, id, near, near-en, found "
+    "true; put it in quotes",
+    "policy: {identity: txt}": "policy.identity: expected one of text, id, near, near-en; did you "
+    "mean text?",
     "policy: {semantics: 9}": "policy.semantics: can only be 1, found 9",
     "policy: {key_id: 7}": "policy.key_id: expected text, found 7; put it in quotes",
     "policy: {key_id: K_1}": "policy.key_id: must match the pattern ^[a-z0-9-]{1,32}$",

@@ -72,8 +72,11 @@ def test_a_default_of_null_or_zero_says_what_it_means() -> None:
     ("line", "words"),
     [
         ("  period: 5m", "length of a window: 30s, 5m, 1h, 1d, or whole seconds"),
-        ("    margin: 1.3", "1 to 3"),
-        ("  identity: text", "what is kept once; one of text, id"),
+        ("    margin: 0.8", "0.1 to 3"),
+        (
+            "  identity: text",
+            "what is kept once; near, near-en: near repeats too; one of text, id, near, near-en",
+        ),
         ("    by: [label, hypothesis, argmax]", "each one of label, hypothesis, argmax"),
         ("    label_source: annotated", "one of annotated, weak; or other text"),
         ("    minimum_answers: 50", "audit answers under which they say nothing; at least 1"),

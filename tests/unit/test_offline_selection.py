@@ -44,7 +44,7 @@ def candidates(
     """Records as rows of a file would be: ids and labels beside them."""
     policy = engine.edition.policy
     said = engine.decoder.decode([value for _, value in records]).utterances
-    by_text = policy.identity == "text"
+    by_text = policy.identity != "id"
     scored = engine.scorer.score(
         [u.key_text if by_text else u.text for u in said], [u.label for u in said]
     )

@@ -132,7 +132,9 @@ def test_text_mode_refuses_a_weight_that_reads_beyond_the_key(
     monkeypatch.setattr(spec, "submodule_search_locations", [*scoring.policies.__path__, folder])
     monkeypatch.setattr(scoring.policies, "__path__", [*scoring.policies.__path__, folder])
     text = f"{BASE}policy: {{select: {{kind: confident}}, identity: %s}}"
-    assert message(text % "text").startswith("policy.identity: is text, but the weight of this")
+    for once in ("text", "near", "near-en"):
+        found = message(text % once)
+        assert found.startswith(f"policy.identity: is {once}, but the weight of this")
     assert parse(text % "id").policy.select.kind == "confident"
 
 

@@ -121,7 +121,8 @@ def test_suspects_go_to_review_and_not_to_training() -> None:
     suspects = [r for r in ledger_rows(store, LAST) if r["reason"] == CODES[Reason.SUSPECT]]
     assert manifest.counts["suspect"] == len(suspects) > 5
     assert all(0 <= r["plausibility"] < manifest.suspect_below for r in suspects)
-    below = [r for r in rows if (r["plausibility"] or 1) * GRID < manifest.suspect_below]
+    judged = [r for r in rows if r["plausibility"] is not None]
+    below = [r for r in judged if r["plausibility"] * GRID < manifest.suspect_below]
     assert below and all("selected" not in row["arms"] for row in below)
     assert sum("review" in row["arms"] for row in below) == min(6, len(suspects))
 

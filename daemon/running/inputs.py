@@ -1,0 +1,106 @@
+"""What a shard is a function of, read from the store by the names of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from daemon.decode.decoder import AnswerDecoder
+from daemon.lanes import ledger
+from daemon.lanes.ledger import Arrays
+from daemon.lanes.part import Part
+from daemon.lanes.pin import Pin
+from daemon.learning.rules import Rules
+from daemon.registry import versions
+from daemon.registry.registry import Registry
+from daemon.registry.versions import AuditRows
+from daemon.running import cascading
+from daemon.running.engines import Engines
+from daemon.shards import answers, late
+from daemon.shards import erasures as erasing
+from daemon.shards.answers import Said
+from daemon.shards.assemble import Inputs
+from daemon.shards.late import Late
+
+AUDITED = 8  # shards whose audit rows are remembered for answers
+
+
+class InputsReader:
+    """Reads what a shard is a function of, by object names: for making it and for verifying it."""
+
+    def __init__(self, registry: Registry, engines: Engines) -> None:
+        self._registry, self._engines = registry, engines
+        self._audited: dict[int, AuditRows] = {}
+
+    def read(
+        self,
+        pin: Pin,
+        rules: Rules,
+        *,
+        parts: Sequence[str],
+        labels: Sequence[str],
+        last: int,
+        erasures: Sequence[str] = (),
+    ) -> Inputs:
+        """`last` is the window of the shard before (or FIRST): audit answers fold after it.
+
+        `labels`: of labels and of erasures; `erasures`: those that came later, if any.
+        """
+        late_parts = [(name, self._registry.part(name)) for name in labels]
+        later = [self._registry.part(name) for name in erasures]
+        asked = [part for _, part in late_parts if part.manifest.kind == "erasures"]
+        decoder = AnswerDecoder(rules.policy.answer, rules.policy.limits)
+        said = answers.read(
+            [part for _, part in late_parts],
+            decoder,
+            rules.key,
+            audits_after=last,
+            until=rules.window,
+        )
+        own = [(name, self._registry.part(name)) for name in parts]
+        return Inputs(
+            pin=pin,
+            rules=rules,
+            grading=self._engines.of(rules.edition).grading,
+            parts=own,
+            labels=late_parts,
+            said=said,
+            late=late.match(said.labels, self._ledgers(own, rules.window))
+            if said.labels
+            else Late.none(),
+            # of shards before this one: a later one is not there yet, but will be for `verify`
+            audited={
+                w: self._audit_rows(w).labels(names, rules.key)
+                for w, names in _asked_of(said).items()
+                if w < rules.window
+            },
+            before=(before := self._registry.calibration(last)),
+            known=self._engines.known(rules.window, rules.edition, before),
+            erasures=erasing.read([*asked, *later]),
+            held=cascading.held(self._registry.store, rules.window) if rules.second else None,
+        )
+
+    def _ledgers(self, placed: Sequence[tuple[str, Part]], window: int) -> Iterator[Arrays]:
+        """Of the window's parts, one at a time: they may be large."""
+        for _, part in placed:
+            if part.manifest.ledger and part.manifest.window == window:
+                data = self._registry.store.get(part.manifest.ledger)
+                yield ledger.read(data, late.LEDGER_COLUMNS)
+
+    def _audit_rows(self, window: int) -> AuditRows:
+        """Of an earlier shard; read once. None are remembered of one that is not there yet."""
+        if window not in self._audited:
+            found = versions.audit_rows(self._registry, window)
+            if not found.shown and not found.gone:
+                return found
+            self._audited[window] = found
+            while len(self._audited) > AUDITED:
+                del self._audited[next(iter(self._audited))]
+        return self._audited[window]
+
+
+def _asked_of(said: Said) -> dict[int, list[str]]:
+    """window -> ids that audit answers name, of shards in order."""
+    asked: dict[int, list[str]] = {}
+    for window, name in sorted(said.audits):
+        asked.setdefault(window, []).append(name)
+    return asked
