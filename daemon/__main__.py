@@ -39,6 +39,7 @@ COMMANDS = (  # in the order in which a newcomer meets them
     "run",
     "report",
     "registry",
+    "doctor",
     "verify",
     "why",
     "roll",

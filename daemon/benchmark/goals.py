@@ -110,9 +110,6 @@ def _others(found: Results) -> Iterator[Goal]:
     for scenario in ("early-2000", "early-400", "worse-20", "worse-40"):
         value = against(found, scenario, 0.5, "random", "macro")
         yield at_least(scenario, "50% kept: the policy still beats random", value, 1e-9)
-    for name in ("50% kept: equal to full, >= 41 % less time", "20% kept: -1 %, >= 66 % less time"):
-        elsewhere = "`sluice train --schedule dynamic`: docs/training.md"
-        yield Goal("joint, dynamic", name, elsewhere, None)
     yield from _controls(found)
     yield weak(found.line("weak", OURS, 0.5), found.line("weak", CONTROL, 0.5))
 

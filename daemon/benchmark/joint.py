@@ -26,6 +26,7 @@ class Asked(NamedTuple):
     seeds: int
     rows: int  # of the train split
     epochs: int
+    layers: int  # of the encoder
 
 
 def plan(asked: Asked, corpora: Mapping[str, Corpus]) -> Plan:
@@ -39,7 +40,7 @@ def plan(asked: Asked, corpora: Mapping[str, Corpus]) -> Plan:
             hint = "Give train, valid and test rows, each with `tags`: one for each word"
             raise Fatal(f"{name} has no rows or no tags in a split", code=EXIT_CONFIG, hint=hint)
     arms = {setting: asked.arms or courses.PLANNED[setting] for setting in settings}
-    return Plan(arms, asked.budgets or courses.BUDGETS, asked.seeds, asked.rows, asked.epochs)
+    return Plan(arms, asked.budgets or courses.BUDGETS, *asked[3:])
 
 
 def size(asked: Plan, corpora: Mapping[str, Corpus]) -> int:

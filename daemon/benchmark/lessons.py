@@ -13,7 +13,7 @@ import numpy as np
 from daemon.benchmark import schools
 from daemon.benchmark.schools import School
 from daemon.corpus import Corpus, Row
-from daemon.ports import Clock
+from daemon.ports import EXIT_CONFIG, Clock, Fatal
 from scoring.models.base import Files
 from scoring.training.dice import Dice, Ints64
 from scoring.training.schedules import Schedule
@@ -41,6 +41,7 @@ class Lesson:
     setting: str
     seed: int
     epochs: int
+    layers: int
     given: tuple[Row, ...]  # (n,)
     truth: tuple[Row, ...]  # (n,)
     gold: tuple[Row, ...]
@@ -60,23 +61,29 @@ class Lesson:
 
 
 def make(
-    corpus: Corpus, setting: str, *, rows: int, seed: int, epochs: int, clock: Clock
+    corpus: Corpus, setting: str, *, rows: int, seed: int, epochs: int, layers: int, clock: Clock
 ) -> Lesson:
-    """Draw `rows` of the train split, and label them as the setting says."""
+    """Draw `rows` of the train split, and label them as the setting says. Raises Fatal."""
     dice = Dice("lesson", seed, "rows")
     places = dice.permutation("drawn", len(corpus.train))[:rows].tolist()
     drawn = tuple(corpus.train[place] for place in places)
     if setting != "weak":
         given = _flipped(drawn, corpus.classes, dice) if setting == "flips-10" else drawn
-        return Lesson(corpus, setting, seed, epochs, given, drawn, ())
+        return Lesson(corpus, setting, seed, epochs, layers, given, drawn, ())
     tenth = len(drawn) // 10
     taught, gold, pool = drawn[:tenth], drawn[tenth : 2 * tenth], drawn[2 * tenth :]
-    teacher = School(taught, corpus.classes, Schedule(), epochs=epochs, seed=TEACHER + seed)
+    teacher = School(
+        taught, corpus.classes, Schedule(), epochs=epochs, seed=TEACHER + seed, layers=layers
+    )
     _, kept = teacher.run(clock, keep=1)
     labelled, sure = _answers(kept, pool)
     stays = np.flatnonzero(sure).tolist()
     given = tuple(labelled[place] for place in stays)
-    return Lesson(corpus, setting, seed, epochs, given, tuple(pool[p] for p in stays), gold)
+    if not stays:
+        hint = "Give --rows or --epochs more, or leave the scenario weak out"
+        raise Fatal("the teacher is sure of nothing", code=EXIT_CONFIG, hint=hint)
+    truth = tuple(pool[place] for place in stays)
+    return Lesson(corpus, setting, seed, epochs, layers, given, truth, gold)
 
 
 def judged(lesson: Lesson, scores: Sequence[str], clock: Clock) -> Scored:
@@ -88,8 +95,14 @@ def judged(lesson: Lesson, scores: Sequence[str], clock: Clock) -> Scored:
     rows, epochs = lesson.given, SCOUTED
     if lesson.gold:
         rows, epochs = lesson.gold, max(lesson.epochs, HISTORY)
-    seed = SCOUT + lesson.seed
-    scout = School(rows, lesson.corpus.classes, Schedule(), epochs=epochs, seed=seed)
+    scout = School(
+        rows,
+        lesson.corpus.classes,
+        Schedule(),
+        epochs=epochs,
+        seed=SCOUT + lesson.seed,
+        layers=lesson.layers,
+    )
     _, kept = scout.run(clock, keep=HISTORY)
     return schools.graded(kept, lesson.given, scores)
 

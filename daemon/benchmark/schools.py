@@ -29,7 +29,6 @@ from scoring.training.dynamics import Measures, Reduce
 from scoring.training.schedules import Schedule
 from scoring.types import Model, Outputs, Score, Scored
 
-LAYERS = 2
 FORWARD_AND_BACK = 3  # a backward pass costs two forward ones
 
 
@@ -52,11 +51,12 @@ class School:
         *,
         epochs: int,
         seed: int,
+        layers: int,
         reduce: Reduce = "mean",
     ) -> None:
         """A schedule that measures rows does so in bfloat16, as its authors do in float16."""
         self.subject = JointSubject(
-            rows, classes, layers=LAYERS, seed=seed, threads=1, reduce=reduce, coarse=True
+            rows, classes, layers=layers, seed=seed, threads=1, reduce=reduce, coarse=True
         )
         metered = _Metered(self.subject)
         self._meter = metered

@@ -1,8 +1,9 @@
-"""Pages of several corpora: each in a folder of its own, and one that holds them side by side."""
+"""Several corpora: their names, a folder of pages for each, and one page of all side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from daemon.benchmark import pages
@@ -12,8 +13,25 @@ from daemon.benchmark.pages import Run
 from daemon.benchmark.scenarios import SCENARIOS
 from daemon.benchmark.statistics import Interval
 from daemon.benchmark.tables import Results
+from daemon.ports import EXIT_CONFIG, Fatal
 
 PAGE = "sets.md"
+
+
+def named(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(name, path) of each. Raises Fatal for two of one name."""
+    names = [name(path) for path in paths]
+    for own, path in zip(names, paths, strict=True):
+        if names.count(own) > 1:
+            hint = "Rename one: results are kept by name"
+            raise Fatal(f"two corpora are called {own}", code=EXIT_CONFIG, hint=hint)
+        yield own, path
+
+
+def name(path: str) -> str:
+    """A name for results: of the folder, or of the file without its end."""
+    place = Path(path).absolute()
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", place.stem if place.is_file() else place.name)
 
 
 def corpora(results: Results) -> tuple[str, ...]:
@@ -35,15 +53,15 @@ def write(folder: Path, results: Results, run: Run) -> None:
     if len(names) < 2:
         pages.write(folder, results, run)
         return
-    for name in names:
-        pages.write(folder / name, only(results, name), run)
+    for each in names:
+        pages.write(folder / each, only(results, each), run)
     pages.put(folder, {PAGE: page(results, run)})
 
 
 def page(results: Results, run: Run) -> str:
     """Every arm and share that two corpora have in common, one column for each corpus."""
     names = corpora(results)
-    links = ", ".join(f"[{name}]({name}/tables.md)" for name in names)
+    links = ", ".join(f"[{each}]({each}/tables.md)" for each in names)
     told = (
         f"{run.told()}. Macro accuracy in percent, and in points its difference to as many random "
         f"rows with a 95 % interval (seeds in brackets). All figures of each: {links}.\n"
@@ -65,7 +83,7 @@ def _rows(results: Results, names: tuple[str, ...], scenario: str) -> Iterator[l
     }
     for arm in arms():
         for budget in sorted({key[1] for key in found if key[0] == arm}):
-            lines = [found.get((arm, budget, name)) for name in names]
+            lines = [found.get((arm, budget, each)) for each in names]
             if sum(line is not None for line in lines) < 2:
                 continue
             cells = [

@@ -32,7 +32,7 @@ class Goal(NamedTuple):
 def page(lines: Sequence[Line], valid: Sequence[Line], run: Run) -> str:
     """`lines` are asked on test rows, `valid` on validation rows."""
     told = (
-        f"{run.told()}. Two layers of MiniLM, intent and slots together (docs/training.md), as "
+        f"{run.told()}. First layers of MiniLM, intent and slots together (docs/training.md), as "
         "many epochs for every arm. Rates and shares in percent, differences in points, with 95 % "
         "intervals of a paired bootstrap over seeds and utterances; of what is saved, the least "
         "and the most of the seeds. A token that is trained on counts three times, one that is "
@@ -54,16 +54,19 @@ def page(lines: Sequence[Line], valid: Sequence[Line], run: Run) -> str:
 
 def _tables(lines: Sequence[Line], split: str) -> Iterator[str]:
     for place in dict.fromkeys(_place(line) for line in lines):
-        corpus, setting, rows, epochs = place
-        about = f"{rows} rows of the train split, {epochs} epochs; answers on {split} rows."
+        corpus, setting, rows, epochs, layers = place
+        about = (
+            f"At most {rows} rows of the train split, {epochs} epochs, {layers} layer"
+            f"{'s' * (layers > 1)} of the encoder; answers on {split} rows."
+        )
         if setting == "weak":
             about += f" `default` knows {AUDITED} audited intents."
         yield f"## {corpus}: {setting}, {split}\n\n{SETTINGS[setting].capitalize()}. {about}\n"
         yield table(HEADER, (_cells(line) for line in lines if _place(line) == place))
 
 
-def _place(line: Line) -> tuple[str, str, int, int]:
-    return line.corpus, line.setting, line.rows, line.epochs
+def _place(line: Line) -> tuple[str, str, int, int, int]:
+    return line.corpus, line.setting, line.rows, line.epochs, line.layers
 
 
 def _cells(line: Line) -> Iterator[str]:

@@ -23,6 +23,7 @@ class Line(msgspec.Struct, frozen=True):
     setting: str
     rows: int
     epochs: int
+    layers: int
     arm: str
     budget: float
     seeds: int
@@ -39,21 +40,21 @@ class Line(msgspec.Struct, frozen=True):
 
 def lines(store: Store, corpora: Sequence[str], split: str) -> list[Line]:
     """Everything that lies in the store for these corpora, asked on this split."""
-    found: dict[tuple[str, str, int, int], dict[Key, Trial]] = {}
+    found: dict[tuple[str, str, int, int, int], dict[Key, Trial]] = {}
     for corpus in corpora:
         for name in store.list(f"trials-{trials.VERSION}/{corpus}/"):
             key = _key(name)
             trial = trials.read(store, key)
             if key.arm in courses.arms() and trial is not None:
-                found.setdefault(key[:4], {})[key] = trial
+                found.setdefault(key[:5], {})[key] = trial
     return [line for own in found.values() for line in _lines(own, split)]
 
 
 def _key(name: str) -> Key:
     _, corpus, setting, size, seed, arm, budget = name.split("/")
-    rows, _, epochs = size.partition("x")
+    rows, epochs, layers = map(int, size.split("x"))
     share = float(budget.removesuffix(".json"))
-    return Key(corpus, setting, int(rows), int(epochs), int(seed), arm, share)
+    return Key(corpus, setting, rows, epochs, layers, int(seed), arm, share)
 
 
 def _lines(found: Mapping[Key, Trial], split: str) -> Iterator[Line]:
@@ -69,6 +70,7 @@ def _lines(found: Mapping[Key, Trial], split: str) -> Iterator[Line]:
                 first.setting,
                 first.rows,
                 first.epochs,
+                first.layers,
                 arm,
                 budget,
                 len(own),

@@ -36,6 +36,7 @@ class Plan(NamedTuple):
     seeds: int
     rows: int  # of the train split
     epochs: int
+    layers: int  # of the encoder
 
 
 class Key(NamedTuple):
@@ -45,6 +46,7 @@ class Key(NamedTuple):
     setting: str
     rows: int
     epochs: int
+    layers: int
     seed: int
     arm: str
     budget: float  # share of the rows; 1.0 for arms without budgets
@@ -52,7 +54,7 @@ class Key(NamedTuple):
     @property
     def name(self) -> str:
         """Of its object."""
-        lesson = f"{self.corpus}/{self.setting}/{self.rows}x{self.epochs}"
+        lesson = f"{self.corpus}/{self.setting}/{self.rows}x{self.epochs}x{self.layers}"
         return f"trials-{VERSION}/{lesson}/{self.seed:03d}/{self.arm}/{self.budget:.4f}.json"
 
 
@@ -80,7 +82,7 @@ def keys(plan: Plan, corpora: Sequence[str]) -> Iterator[Key]:
             for setting, names in plan.arms.items():
                 for arm in names:
                     for budget in plan.budgets if known[arm].budgets else (1.0,):
-                        yield Key(corpus, setting, plan.rows, plan.epochs, seed, arm, budget)
+                        yield Key(corpus, setting, *plan[-3:], seed, arm, budget)
 
 
 def measure(
@@ -94,7 +96,7 @@ def measure(
 ) -> bool:
     """Measure what is missing. False: the time was up (`until`, of the monotonic clock)."""
     known = courses.arms()
-    grouped = groupby(keys(plan, tuple(corpora)), key=lambda key: key[:5])
+    grouped = groupby(keys(plan, tuple(corpora)), key=lambda key: key[:6])
     for lesson_keys in [list(each) for _, each in grouped]:
         todo = [key for key in lesson_keys if read(store, key) is None]
         advance(len(lesson_keys) - len(todo))
@@ -123,6 +125,7 @@ def begin(
         rows=first.rows,
         seed=first.seed,
         epochs=first.epochs,
+        layers=first.layers,
         clock=clock,
     )
     scores = courses.reads([key.arm for key in todo])
@@ -141,6 +144,7 @@ def tried(lesson: Lesson, scored: Scored | None, arm: Arm, budget: float, clock:
         arm.schedule(budget),
         epochs=lesson.epochs,
         seed=lesson.seed,
+        layers=lesson.layers,
         reduce=arm.reduce,
     )
     spent, _ = school.run(clock)
@@ -151,7 +155,7 @@ def tried(lesson: Lesson, scored: Scored | None, arm: Arm, budget: float, clock:
         tokens=spent.tokens,
         seconds=round(spent.seconds, 3),
         cpu_seconds=round(spent.cpu_seconds, 3),
-        answers={split: _packed(asked(school.subject, own)) for split, own in splits},
+        answers={split: packed(asked(school.subject, own)) for split, own in splits},
     )
 
 
@@ -170,5 +174,6 @@ def read(store: Store, key: Key) -> Trial | None:
         return None
 
 
-def _packed(counts: Counts) -> str:
+def packed(counts: Counts) -> str:
+    """(m, 7) as `Trial.answers` holds them."""
     return base64.b64encode(counts.astype("<u2").tobytes()).decode()

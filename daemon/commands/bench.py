@@ -20,8 +20,6 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,8 +50,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--scenarios", type=_names, metavar="A,B", help=", ".join(SCENARIOS))
     option("--arms", type=_names, metavar="A,B", help="default: all; joint: the main ones")
     option("--budgets", type=_shares, metavar="0.1,0.5", help="shares of the stream")
-    option("--rows", type=count(100), default=2_000, help="joint: rows to train on (default: 2000)")
+    option("--rows", type=count(300), default=2_000, help="joint: rows to train on (default: 2000)")
     option("--epochs", type=count(4), default=10, help="joint: epochs (default: 10)")
+    option("--layers", type=count(1), default=1, help="joint: of the encoder (default: 1)")
     option("--part", type=_part, default=(1, 1), metavar="I/N", help="every N-th world, from I on")
 
 
@@ -110,10 +109,10 @@ def _tuning(arguments: argparse.Namespace, console: Console, bench: Bench) -> bo
 def _joint(arguments: argparse.Namespace, console: Console, bench: Bench) -> bool:
     from daemon.benchmark import joint  # which needs torch
 
-    read = {name: corpora.read(path) for name, path in _named(arguments.data)}
+    read = {name: corpora.read(path) for name, path in sets.named(arguments.data)}
     asked = joint.Asked(
         arguments.scenarios, arguments.arms, arguments.budgets, arguments.seeds,
-        arguments.rows, arguments.epochs,
+        arguments.rows, arguments.epochs, arguments.layers,
     )  # fmt: skip
     plan = joint.plan(asked, read)
     with console.progress("training", joint.size(plan, read)) as bar:
@@ -129,7 +128,7 @@ def _texts(paths: list[str], store: Store, console: Console, *, tune: bool) -> d
     encode = features.Kept(store, _encoder)
     made: dict[str, Texts] = {}
     with console.progress("reading", len(paths)) as bar:
-        for name, path in _named(paths):
+        for name, path in sets.named(paths):
             rows = corpora.read(path)
             asked = rows.valid if tune else rows.test
             if not asked:
@@ -148,22 +147,6 @@ def _encoder() -> features.Encode:
     return Encoder().features
 
 
-def _named(paths: list[str]) -> Iterator[tuple[str, str]]:
-    """Raises Fatal for two of one name."""
-    names = [_name(path) for path in paths]
-    for name, path in zip(names, paths, strict=True):
-        if names.count(name) > 1:
-            hint = "Rename one: results are kept by name"
-            raise Fatal(f"two corpora are called {name}", code=EXIT_CONFIG, hint=hint)
-        yield name, path
-
-
-def _name(path: str) -> str:
-    """A name for results: of the folder, or of the file without its end."""
-    place = Path(path).absolute()
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", place.stem if place.is_file() else place.name)
-
-
 def _plan(arguments: argparse.Namespace) -> runs.Plan:
     quick = arguments.quick
     return runs.Plan(
@@ -178,7 +161,8 @@ def _plan(arguments: argparse.Namespace) -> runs.Plan:
 
 def _told(arguments: argparse.Namespace) -> str:
     """The command without paths of this machine."""
-    words = ["sluice bench", arguments.what, "--data", *(_name(path) for path in arguments.data)]
+    names = map(sets.name, arguments.data)
+    words = ["sluice bench", arguments.what, "--data", *names]
     if arguments.quick:
         words.append("--quick")
     return " ".join([*words, "--seeds", str(arguments.seeds)])

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from daemon.config import cascade, novelty, outlets, weak
 from daemon.config.kindcheck import kind_advice, kind_faults
 from daemon.config.settings import Config, Process, Stream
+from daemon.learning.cascade import candidates
 from daemon.policy import Groups, Kind, Policy, Rolling
 
 PATH_OPTIONS = ("path", "folder", "root")  # options of stores and sources that name a folder
@@ -139,6 +140,8 @@ def _pools(policy: Policy, rolling: Rolling | None) -> Iterator[str]:
     if policy.pool_rows is not None and policy.pool_rows < policy.pool:
         rolled = rolling is not None and policy.pool == rolling.capacity_rows
         wants = "rolling.capacity_rows" if rolled else "capacity_rows"
+        if policy.pool == candidates(policy.cascade):
+            wants = "cascade.candidates"
         yield (
             f"policy.pool_rows: {policy.pool_rows} is below {wants}, parts would hold "
             f"{policy.pool} rows all the same; raise it or leave it out"

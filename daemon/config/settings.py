@@ -72,7 +72,7 @@ class Process(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     batch_records: Annotated[
         int, Meta(ge=1, le=16_384, description="utterances that are scored together")
-    ] = 256
+    ] = 512
     poll_records: Annotated[
         int, Meta(ge=1, le=1_000_000, description="records that one poll may return")
     ] = 2_048

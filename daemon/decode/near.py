@@ -5,13 +5,13 @@ one text and its locale alone, so order, batches and lanes change nothing (law 2
 a bucket have one score, one weight and one rank. No two texts are ever compared.
 
 `near` folds what no language means anything by: marks at the edges of words, lone dashes, the curl
-of an apostrophe, a hyphen between letters. `near-en` also leaves out, of texts in English, fillers
-and articles, and what a request opens with. A text of which nothing would be left stays as it is.
+of an apostrophe, a hyphen between letters. `near-en` also leaves out, of texts in English, fillers,
+apostrophes, and what a request opens with. A text of which nothing would be left stays as it is.
 
 Traps, each of them measured (tests/bench/bench_near.py): sorted words make "from boston to denver"
 and its way back one; a digit for any digit loses what was asked for; min-hash of character n-grams
-(Broder 1997) joins other intents long before it joins most repeats, and no model can read it; an s
-cut off from plurals (Harman 1991) adds little and mangles names.
+(Broder 1997) joins other intents long before it joins most repeats, and no model can read it; the
+s of plurals (Harman 1991) and articles join few texts, and change what the model reads of most.
 
 What a name folds never changes, for keys would: other words are another name.
 """
@@ -38,8 +38,9 @@ _HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
 _APOSTROPHE = re.compile(r"(?<=[a-z])'(?=[a-z])")
 _MARKED = re.compile(r"[^\w ]")
 
-_FILLERS = ("um", "umm", "uh", "uhh", "uhm", "erm", "hm", "hmm", "please", "pls", "kindly")
-_ANYWHERE = frozenset((*_FILLERS, "the", "a", "an"))  # not "er", "mm", "now": they say something
+_FILLERS = frozenset(  # not "er", "mm" or "now": a place, a length, a time
+    ("um", "umm", "uh", "uhh", "uhm", "erm", "hm", "hmm", "please", "pls", "kindly")
+)
 _FIRST = frozenset(("hey", "hi", "hello", "ok", "okay", "oh", "ah", "so", "well"))  # of a text
 _OPENINGS: tuple[tuple[str, ...], ...] = tuple(
     tuple(opening.split())
@@ -49,6 +50,10 @@ _OPENINGS: tuple[tuple[str, ...], ...] = tuple(
         "id like you to", "go ahead and",
     )
 )  # fmt: skip
+_BY_FIRST = {
+    first: sorted((o for o in _OPENINGS if o[0] == first), key=len, reverse=True)
+    for first in {opening[0] for opening in _OPENINGS}
+}
 
 
 def by_text(identity: Identity) -> bool:
@@ -78,8 +83,8 @@ def _near_english(text: str, locale: str | None) -> str:
     bare = _near(text, locale)
     if locale is not None and locale.lower().replace("_", "-").partition("-")[0] != "en":
         return bare
-    words = _APOSTROPHE.sub("", bare).split()
-    left = [word for word in words if word not in _ANYWHERE]
+    words = (_APOSTROPHE.sub("", bare) if "'" in bare else bare).split()
+    left = [word for word in words if word not in _FILLERS]
     if not left:
         return " ".join(words)
     while cut := _opening(left):
@@ -89,11 +94,9 @@ def _near_english(text: str, locale: str | None) -> str:
 
 def _opening(words: list[str]) -> int:
     """How many words the request opens with, before what it asks for."""
-    if len(words) > 1 and words[0] in _FIRST:
-        return 1
-    lengths = (
-        len(opening)
-        for opening in _OPENINGS
-        if len(words) > len(opening) and tuple(words[: len(opening)]) == opening
-    )
-    return max(lengths, default=0)
+    if words[0] in _FIRST:
+        return 1 if len(words) > 1 else 0
+    for opening in _BY_FIRST.get(words[0], ()):
+        if len(words) > len(opening) and tuple(words[: len(opening)]) == opening:
+            return len(opening)
+    return 0

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from threading import Lock
+from typing import Protocol
 
 from daemon.decode.near import by_text, folding
 from daemon.decode.normalise import Normaliser
@@ -107,12 +108,18 @@ class Work:
                 yield self.columns["lane"][row], self.columns["position"][row]
 
 
+class Scorers(Protocol):
+    """Who knows the scorers of editions."""
+
+    def second(self, inputs: Inputs) -> tuple[SecondScorer, Floats]:
+        """What scores the candidates of a window, and the shares of its classes."""
+
+
 class Cascading:
     """Inputs of shards, with what the second stage says of them. One per process."""
 
-    def __init__(self, store: Store, second: Callable[[Inputs], tuple[SecondScorer, Floats]]):
-        """`second`: the scorer of a window's edition, and the shares of its classes."""
-        self._store, self._second = store, second
+    def __init__(self, store: Store, scorers: Scorers) -> None:
+        self._store, self._scorers = store, scorers
         self._work: Work | None = None
 
     @property
@@ -128,7 +135,7 @@ class Cascading:
             if inputs is None or inputs.grading.second is None or inputs.held is not None:
                 return inputs
             work = self._work = Work.of(inputs)
-        if work.go_on(*self._second(work.inputs)):
+        if work.go_on(*self._scorers.second(work.inputs)):
             return None
         name = seconds.name(window)
         self._store.create(name, seconds.encode(work.made()))  # or somebody else did: theirs counts

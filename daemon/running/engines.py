@@ -134,13 +134,13 @@ class Engines:
             normalise = normaliser(policy.normaliser, policy.unicode)
             graded = grading.build(policy)
             needs = supplying.needs_of(graded.scores)
-            model = self._model(edition, needs)
+            model = self.model(edition, needs)
             tables = supplying.supplies(edition.supplies, policy, len(model.classes))
             scorer = Scorer(model, graded.scores, tables)
             second = None
             if graded.second is not None:
                 scores = graded.second.scores
-                whole = self._model(edition, supplying.needs_of(scores))
+                whole = self.model(edition, supplying.needs_of(scores))
                 read = cascading.reads(policy, normalise)
                 second = SecondScorer(Scorer(whole, scores, tables), read, self._turn)
         except (ValueError, ImportError, BadModel) as error:
@@ -152,7 +152,8 @@ class Engines:
         decoder = Decoder(policy.record, policy.limits, self.key, normalise, policy.weak, fold)
         return Engine(edition, decoder, scorer, graded, model, needs, self._turn, second)
 
-    def _model(self, edition: Edition, needs: frozenset[str]) -> Model:
+    def model(self, edition: Edition, needs: frozenset[str]) -> Model:
+        """With all of the edition that scores of these needs read. Raises Fatal, CannotRun."""
         kind = edition.policy.engine.kind
         return supplying.model(
             edition.checkpoint, edition.supplies, needs, lambda name: self._models.get(name, kind)

@@ -23,7 +23,7 @@ class Settler:
     def __init__(self, registry: Registry, pinning: Pinning, engines: Engines) -> None:
         self._registry, self._pinning = registry, pinning
         self.reader = InputsReader(registry, engines)
-        self._cascading = Cascading(registry.store, engines.second)
+        self._cascading = Cascading(registry.store, engines)
 
     @property
     def scoring(self) -> bool:

@@ -46,26 +46,26 @@ class Inputs:
     erasures: Erasures = NOBODY  # those that came in time, and of later versions
     held: Seconds | None = None  # of a cascade's second stage; None: not made yet, or one stage
 
+    def placed(self) -> list[tuple[str, Part]]:
+        """Names and parts, by lane."""
+        return sorted(self.parts, key=lambda pair: pair[1].manifest.lane)
+
     def own(self) -> list[Part]:
         """Parts with records of the window, by lane."""
-        placed = sorted(self.parts, key=lambda pair: pair[1].manifest.lane)
-        window = self.rules.window
-        return [p for _, p in placed if p.manifest.window == window and p.manifest.ledger]
+        parts, window = [part for _, part in self.placed()], self.rules.window
+        return [part for part in parts if part.manifest.window == window and part.manifest.ledger]
 
 
 def assemble(inputs: Inputs) -> Shard:
     """The shard of a window. Equal inputs give equal digests, in any order of the parts."""
     rules, graded, window = inputs.rules, inputs.grading, inputs.rules.window
-    placed = sorted(inputs.parts, key=lambda pair: pair[1].manifest.lane)
     own = inputs.own()
     merged = merge(own, graded, rules, inputs.late, inputs.known, inputs.held)
     labelled = answers.judge(inputs.said, inputs.audited, **merged.labels._asdict())
     shown, removed = _shown(merged, inputs.erasures)
     rows = row_tables.table(shown, rules, graded.shown)
     selection, content = shard.digests(rows, window)
-    counts = [part.manifest.counts for part in own]
-    if merged.stage is not None:
-        counts.append(Counts(histograms=dict(merged.stage.spreads)))
+    counts = _counts(own, merged)
     taught = _taught(inputs, counts, (labelled.answered, labelled.wrong))
     hashes = [merged.columns["key_hi"][t.row] for t in merged.taken if "selected" in t.arms]
     grown = novelty.grow(inputs.before, taught, rules, inputs.known, hashes, merged.repeats)
@@ -76,7 +76,7 @@ def assemble(inputs: Inputs) -> Shard:
         policy=tables.digest(rules.policy),
         calibration_used=inputs.pin.calibration,
         roster=inputs.pin.roster,
-        parts=_references(placed),
+        parts=_references(inputs.placed()),
         labels=_references(inputs.labels),
         rows=len(rows["id"]),
         rows_object=f"{shard.prefix(window)}rows-{content[:32]}.parquet",
@@ -115,6 +115,14 @@ def _shown(merged: Merged, erasures: Erasures) -> tuple[Merged, int]:
     """
     left = [t for t in merged.taken if not erased(merged.columns, t.row, erasures)]
     return replace(merged, taken=left), len(merged.taken) - len(left)
+
+
+def _counts(own: Sequence[Part], merged: Merged) -> list[Counts]:
+    """What lanes counted, and how the scores of a second stage are spread in the audit arm."""
+    counts = [part.manifest.counts for part in own]
+    if merged.stage is not None:
+        counts.append(Counts(histograms=dict(merged.stage.spreads)))
+    return counts
 
 
 def _taught(inputs: Inputs, counts: Sequence[Counts], answers: tuple[int, int]) -> Calibration:

@@ -83,7 +83,8 @@ def run(
 
     engines = Engines(registry.store, KEY, threads=1)
     engines.of(registry.editions[0])
-    process = Process(threads=1, batch_records=batch, poll_records=4 * batch)
+    poll = max(Process().poll_records, 4 * batch)
+    process = Process(threads=1, batch_records=batch, poll_records=poll)
     loop = Loop(source, registry, engines, SystemClock(), process, count)
     while not loop.lanes:
         loop.turn()
@@ -111,7 +112,10 @@ def main() -> None:
     parser.add_argument("records", nargs="?", type=int, default=600_000)
     parser.add_argument("--codec", default="lz4", help="of the producer: none, zstd, gzip, snappy")
     parser.add_argument("--batch-bytes", type=int, default=1 << 17, help="of the producer")
-    parser.add_argument("--batch-records", type=int, default=4_096, help="a quarter of a poll")
+    parser.add_argument(
+        "--batch-records", type=int, default=Process().batch_records,
+        help="of the daemon; polls are of four batches, or as many records as by default",
+    )  # fmt: skip
     parser.add_argument("--profile", action="store_true", help="of another run, by function")
     given = parser.parse_args()
     quiet()

@@ -71,6 +71,7 @@ FLOORS = (
             "daemon.benchmark",
             "daemon.commands",
             "daemon.demo",
+            "daemon.doctor",
             "daemon.offline",
             "daemon.training",
             "daemon.__main__",

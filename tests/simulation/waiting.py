@@ -126,6 +126,8 @@ class _Engines:
 class _Settler:
     """Makes the shard that is due, empty."""
 
+    scoring = False
+
     def __init__(self, registry: Registry, pinning: Any) -> None:
         self._registry, self._pinning = registry, pinning
 

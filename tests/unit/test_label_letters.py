@@ -26,7 +26,7 @@ from daemon.stores.memory import MemoryStore
 from scoring.types import Reason
 from tests.cases import LABELS, Case, Edition, Schedule
 from tests.selection import WAITS
-from tests.streams import PERIOD_MS, ListSource, Record, say, small_policy
+from tests.streams import PERIOD_MS, ListSource, Record, publish_table, say, small_policy
 from tests.unit.test_outgoing import Box, Live
 from tests.worlds import outcome, publish_all, shards, source_of, world_of
 
@@ -234,17 +234,21 @@ def test_a_pin_decides_though_another_edition_was_published_since() -> None:
     assert progress is not None
     pinned = max(progress.pins)
     moved = small_policy(answer=msgspec.structs.replace(small_policy().answer, label="truth"))
-    later = Case(world.records, world.kinds, world.stream, (Edition(moved, first_window=0),))
-    publish_all_beside(later, store)
-    loop.registry.read_editions()
+    publish_table(loop.registry, moved, first_window=1, seed=3)
     here, after = validator.decides(pinned), validator.decides(pinned + 1)
     assert here is not None and after is not None and (here.number, after.number) == (0, 1)
 
 
-def publish_all_beside(more: Case, store: Store) -> None:
-    """Another edition in a store that has one."""
-    from tests.streams import publish_table
-
-    registry = Registry(store)
-    registry.read_editions()
-    publish_table(registry, more.editions[0].policy, first_window=1, seed=3)
+def test_what_a_part_does_not_keep_is_refused_whatever_the_policy_lets_through() -> None:
+    """A part keeps no answer beyond its own bound, so no shard can read one."""
+    large = GOOD[:-1] + b" " * MOST_BYTES + b"}"
+    limits = msgspec.structs.replace(small_policy().limits, value_bytes=1 << 20)
+    world, box = case([GOOD, large]), Box()
+    wide = Case(
+        world.records, world.kinds, world.stream, (Edition(small_policy(limits=limits)),)
+    )  # fmt: skip
+    store = MemoryStore()
+    assert loop_of(wide, store, box).run()
+    told = [(m.key, dict(m.headers)["sluice.reason"]) for m in box.acknowledged]
+    assert told == [(b"labels/0@1", b"value_too_large")]
+    assert shards(store)[5].labelled.refused == 1

@@ -24,7 +24,7 @@ FOLDS = [one for one in IDENTITIES if folding(one)]
 every_fold = pytest.mark.parametrize("identity", FOLDS)
 # the words and marks that folding cares about, glued together in every way
 PIECES = st.lists(
-    st.sampled_from([*near._ANYWHERE, *near._FIRST, "can", "you", "i", "id", "i'd", "want", "to"])
+    st.sampled_from([*near._FILLERS, *near._FIRST, "can", "you", "i", "id", "i'd", "want", "to"])
     | st.sampled_from(["light", "5", "\u00e9", "e\u0301", "\u1112", "\u1161", "\u0131", "\u05d0"])
     | st.sampled_from(" '.,!?-\u2013\u2019\u201d\"()\u00bf:;%\u3002_"),
     max_size=14,
@@ -41,11 +41,11 @@ def fold(identity: Identity, text: str, locale: str | None = None) -> str:
 @pytest.mark.parametrize(
     ("near_text", "english", "text"),
     [
-        ("turn on the light", "turn on light", "Turn on the light."),
-        ("um turn on the light", "turn on light", "Um, turn on the light"),
+        ("turn on the light", "turn on the light", "Turn on the light."),
+        ("um turn on the light", "turn on the light", "Um, turn on the light"),
         ("can you turn on light please", "turn on light", "can you turn on light, please?"),
-        ("i'd like to book a table", "book table", "I\u2019d like to book a table!"),
-        ("what's the weather", "whats weather", "what's the weather"),
+        ("i'd like to book a table", "book a table", "I\u2019d like to book a table!"),
+        ("what's the weather", "whats the weather", "what's the weather"),
         ("wake up call 5:30 a.m", "wake up call 5:30 a.m", "\u201cwake-up call\u201d 5:30 a.m."),
         ("hey so can you play jazz", "play jazz", "hey -- so, can you play jazz"),
         ("hey jude", "jude", "'Hey Jude'"),
@@ -68,8 +68,8 @@ def test_golden_keys() -> None:
     said = ["Um, turn on the light", "turn on the light please!", "Turn on the  light"]
     keys = {one: text_keys(said, Policy(identity=one), KEY).tolist() for one in ("text", *FOLDS)}
     assert len(set(map(tuple, keys["text"]))) == len(set(map(tuple, keys["near"]))) == 3
-    assert keys["near-en"] == [[7617324133012491095, 1706630352614265392]] * 3
-    assert keys["near-en"][0] == text_keys(["turn on light"], Policy(), KEY).tolist()[0]
+    assert keys["near-en"] == [[13623236014082288747, 17092748210078119940]] * 3
+    assert keys["near-en"][0] == text_keys(["turn on the light"], Policy(), KEY).tolist()[0]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,7 @@ def test_golden_keys() -> None:
         ('nails of 6"', "nails of 6"),
         ("50% volume", "50 volume"),
         ("turn on the light", "turn on the lights"),  # one lamp, or all of them
+        ("play the who", "play who"),
         ("turn on the light", "turn off the light"),
         ("play it", "don't play it"),
         ("call one oh five", "call one five"),
@@ -122,8 +123,8 @@ def test_german_keeps_its_small_words() -> None:
         assert fold("near-en", text, "de-AT") == text
 
 
-@given(st.lists(st.sampled_from(["um", "please", "the", "a", "uh"]), min_size=1), st.data())
-def test_fillers_and_articles_may_stand_anywhere(added: list[str], data: st.DataObject) -> None:
+@given(st.lists(st.sampled_from(["um", "please", "kindly", "hmm", "uh"]), min_size=1), st.data())
+def test_fillers_may_stand_anywhere(added: list[str], data: st.DataObject) -> None:
     words = ["turn", "on", "light", "in", "kitchen"]
     for word in added:
         words.insert(data.draw(st.integers(0, len(words))), word)
@@ -133,7 +134,7 @@ def test_fillers_and_articles_may_stand_anywhere(added: list[str], data: st.Data
 
 @pytest.mark.parametrize("opening", [" ".join(one) for one in near._OPENINGS])
 def test_every_opening_opens_a_request(opening: str) -> None:
-    assert fold("near-en", f"hey, {opening} please play the song") == "play song"
+    assert fold("near-en", f"hey, {opening} please play the song") == "play the song"
     assert fold("near-en", opening) == opening, "alone it is what was said"
     assert NORMALISE(opening) == opening
 
@@ -157,6 +158,6 @@ def test_decoder_sample_and_keys_read_one_text(identity: Identity) -> None:
     assert keys == text_keys(read, Policy(), KEY, locales).tolist()
     expected = {
         "near": ["um the l\u00edght", "um die uhrzeit", "can you stop"],
-        "near-en": ["l\u00edght", "um die uhrzeit", "stop"],
+        "near-en": ["the l\u00edght", "um die uhrzeit", "stop"],
     }
     assert read == expected.get(identity, [NORMALISE(text) for text in texts])

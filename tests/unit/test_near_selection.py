@@ -26,7 +26,7 @@ from tests.unit.test_offline_selection import candidates, engine_of, shown, told
 from tests.unit.test_verify import fates
 from tests.worlds import outcome, play, shards
 
-WAYS = ("{}", "{}", "um, {}", "{} please!", "can you {}?", "hey, i'd like to {}", "The {}.")
+WAYS = ("{}", "{}", "um, {}", "{} please!", "can you {}?", "hey, i'd like to {}", "So: {}.")
 OPEN = Quarantine(assumed_rate=0.0)
 
 

@@ -222,3 +222,12 @@ def test_labels_that_are_no_classes_are_refused() -> None:
         Joint(origin(), SHAPE, unknown, seed=0)
     assert "zanzibar" not in str(caught.value)
     assert intents
+
+
+def test_coarse_measures_are_near_and_training_stays_exact() -> None:
+    fine, coarse = course(), course(coarse=True)
+    exact, near = (made.learner.measure(lambda _: None) for made in (fine, coarse))
+    assert (exact.error != near.error).any()
+    np.testing.assert_allclose(exact.error, near.error, rtol=0.05)
+    trained, other = finished(fine).learner.state(), finished(coarse).learner.state()
+    assert all((trained[name] == other[name]).all() for name in trained)

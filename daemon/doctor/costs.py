@@ -1,0 +1,115 @@
+"""What scores cost on this machine, measured: seconds an utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from daemon.learning.supplied import Supplied
+from daemon.policy import Policy
+from daemon.ports import Clock
+from daemon.running import supplying
+from daemon.running.cascading import HANDFUL
+from daemon.running.engines import Engine
+from scoring import kinds
+from scoring.catalogue import catalogue
+from scoring.grade import take
+from scoring.scorer import Scorer
+from scoring.supplies import Unsupplied
+from scoring.types import Model, Outputs, Score
+
+SECONDS = 0.3  # of one measurement, at least, where there are rows enough
+REPEATS = 3
+WARM_ROWS = 8  # run before: buffers are allocated, kernels chosen
+Load = Callable[[frozenset[str]], Model]  # the edition's model with all that these needs want
+
+
+class Cost(NamedTuple):
+    """Of one score. A score of one pass costs what it adds to the pass; any other a whole run."""
+
+    name: str
+    cost: str  # as the catalogue says: forward, checkpoints or backward
+    passes: int  # forward passes of its own; 0: it reads the pass that every utterance gets
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What is scored to measure: texts as the model reads them, and a label for each."""
+
+    texts: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+class Answered:
+    """A model that has answered already: what is left is a score's own work."""
+
+    def __init__(self, model: Model, outputs: Outputs) -> None:
+        self.classes, self.fingerprint, self.engine = model.classes, model.fingerprint, model.engine
+        self.tags: tuple[str, ...] = getattr(model, "tags", ())
+        self._outputs = outputs
+
+    def run(self, texts: Sequence[str]) -> Outputs:
+        """The first rows, whatever the texts are."""
+        return take(self._outputs, np.arange(len(texts)))
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def per_row(clock: Clock, run: Callable[[slice], object], rows: int, batch: int) -> float:
+    """Seconds a row, the best of some passes over the rows in batches of this size."""
+    run(slice(0, min(WARM_ROWS, rows)))
+    best = float("inf")
+    for _ in range(REPEATS):
+        begun, at, took = clock.monotonic(), 0, 0.0
+        while at < rows and took < SECONDS:
+            end = min(at + batch, rows)
+            run(slice(at, end))
+            at, took = end, clock.monotonic() - begun
+        best = min(best, took / at)
+    return best
+
+
+def scoring(clock: Clock, scorer: Scorer, rows: Rows, batch: int) -> float:
+    """Seconds an utterance of a whole scorer: its model, and all of its scores."""
+
+    def run(some: slice) -> object:
+        return scorer.score(rows.texts[some], rows.labels[some])
+
+    return per_row(clock, run, len(rows.texts), batch)
+
+
+def every(clock: Clock, engine: Engine, load: Load, rows: Rows) -> Iterator[Cost | Unsupplied]:
+    """Each score that there is: what it costs, or what it lacks here. Cheapest kinds first.
+
+    With the options of the policy where it computes the score, else with its defaults.
+    """
+    supplied, policy = engine.edition.supplies, engine.edition.policy
+    asked = {score.name: score for score in engine.grading.everything}
+    for entry in catalogue():
+        score = asked.get(entry.name) or cast(Score, kinds.load("scoring.scores", entry.name, {}))
+        try:
+            yield _cost(clock, score, load, supplied, policy, rows)
+        except Unsupplied as error:
+            yield error
+
+
+def _cost(
+    clock: Clock, score: Score, load: Load, supplied: Supplied, policy: Policy, rows: Rows
+) -> Cost:
+    model = load(score.needs)
+    tables = supplying.supplies(supplied, policy, len(model.classes))
+    scorer = Scorer(model, (score,), tables)  # refuses what nobody feeds
+    passes = supplying.passes(supplied, score.needs)
+    if passes > 1 or "gradient" in score.needs:
+        return Cost(score.name, score.cost, passes, scoring(clock, scorer, rows, HANDFUL))
+    answered = Answered(model, model.run(list(rows.texts)))
+    alone = Scorer(answered, (score,), tables)
+    count = len(rows.texts)
+    seconds = scoring(clock, alone, rows, count)
+    nothing = scoring(clock, Scorer(answered, ()), rows, count)
+    return Cost(score.name, score.cost, 0, max(0.0, seconds - nothing))
