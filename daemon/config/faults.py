@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from daemon.policy import Kind
 
@@ -90,8 +90,8 @@ def _bare(wanted: Any) -> Any:
 
 
 def _optional(kind: Any) -> type[Struct] | None:
-    """The struct of `Struct | None`."""
-    parts = [part for part in get_args(kind) if part is not type(None)]
+    """The struct of `Struct | None`, or of one that may be left out."""
+    parts = [part for part in get_args(kind) if part not in {type(None), UnsetType}]
     union = get_origin(kind) in {Union, UnionType}
     below = parts[0] if union and len(parts) == 1 else None
     return below if isinstance(below, type) and issubclass(below, Struct) else None

@@ -24,16 +24,13 @@ class Cascade(Struct, frozen=True, forbid_unknown_fields=True):
     select: Kind  # weighs them, and any of `policy.scores`
 
 
-Second = (
-    Annotated[
-        Cascade,
-        Meta(
-            description="{candidates: M, scores: [..], select: ..}: a second stage, of scores that "
-            "several runs of the model make, of the M best of a window alone; left out: one stage"
-        ),
-    ]
-    | UnsetType
-)
+Second = Annotated[
+    Cascade | UnsetType,
+    Meta(
+        description="{candidates: M, scores: [..], select: ..}: a second stage, of scores that "
+        "several runs of the model make, of the M best of a window alone; left out: one stage"
+    ),
+]
 
 
 def candidates(cascade: Second) -> int:

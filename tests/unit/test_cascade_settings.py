@@ -33,8 +33,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "rolling": (
         text("capacity_rows: 10"),
         (
-            "policy.cascade: weighs the candidates of one window, and a rolling reservoir would need "
-            "those of many; set policy.rolling to null, or leave the cascade out"
+            "policy.cascade: weighs the candidates of one window, and a rolling reservoir would "
+            "need those of many; set policy.rolling to null, or leave the cascade out"
         ),
     ),
     "few": (
@@ -52,8 +52,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "empty": (
         text(scores="[]", select="{kind: weighted}"),
         (
-            "policy.cascade.scores: is empty, so candidates would be weighed by what is known of every "
-            "utterance; let policy.select do that"
+            "policy.cascade.scores: is empty, so candidates would be weighed by what is known of "
+            "every utterance; let policy.select do that"
         ),
     ),
     "twice": (
@@ -92,8 +92,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "pool": (
         text("rolling: null, pool_rows: 1500"),
         (
-            "policy.pool_rows: 1500 is below cascade.candidates, parts would hold 2000 rows all the "
-            "same; raise it or leave it out"
+            "policy.pool_rows: 1500 is below cascade.candidates, parts would hold 2000 rows all "
+            "the same; raise it or leave it out"
         ),
     ),
     "groups": (

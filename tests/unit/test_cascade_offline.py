@@ -1,0 +1,68 @@
+"""A cascade in memory and from a file is that of the stream: the same rows, taus and chances."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from daemon.derived.history import History
+from daemon.offline import selection, terms
+from daemon.offline.terms import Candidates
+from daemon.policy import Kind
+from daemon.registry.registry import Registry
+from daemon.running.engines import Engines
+from tests.cascading import COSTLY, cascading, one_stage, published
+from tests.cases import Case, Edition, Schedule
+from tests.selection import WAITS, labelled, lane_split, shard_rows
+from tests.streams import CLASSES, KEY
+from tests.unit.test_offline_selection import shown, told
+from tests.worlds import play, shards
+
+
+@pytest.mark.parametrize(("candidates", "texts"), [(12, 60), (24, 90), (80, 70)])
+def test_a_shard_of_a_cascade_is_what_is_selected_in_memory(candidates: int, texts: int) -> None:
+    policy = cascading(candidates)
+    log = lane_split(labelled(140, texts), 3)
+    case = Case(log, dict.fromkeys(log, "utterances"), WAITS, (Edition(policy),))
+    store = play(case, Schedule(), store=published(policy))
+    engines = Engines(store, KEY, threads=1)
+    _, rules = History(Registry(store), engines).rules(5)
+    engine = engines.of(rules.edition)
+    values = [value for lane in sorted(log) for _, value in log[lane]]
+    said = engine.decoder.decode(values).utterances
+    read, labels = [u.key_text for u in said], [u.label for u in said]
+    first = engine.scorer.score(read, labels)
+    assert engine.second is not None
+    second = engine.second.scorer.score(read, labels)
+    scored = replace(first, scores={**first.scores, **second.scores})
+    keys = terms.text_keys([u.text for u in said], policy, KEY)
+    rows = Candidates(scored, keys, terms.names_of(scored, labels, policy, CLASSES))
+    kept = selection.select(rows, rules, policy.capacity_rows)
+    assert told(kept, rules, [u.id for u in said], rows.names) == shown(shard_rows(store))
+    manifest = shards(store)[5]
+    assert kept.taus == {n: t for n, t in manifest.taus.items() if not n.startswith("arm:")}
+    assert len(kept.rows) + len(kept.contradicted) == policy.capacity_rows
+
+
+def test_rules_of_a_sample_know_how_both_stages_are_spread() -> None:
+    policy = cascading()
+    store = published(one_stage(policy))
+    registry = Registry(store)
+    registry.read_editions()
+    engine = Engines(store, KEY, threads=1).of(registry.editions[0])
+    texts = [f"say {n}" for n in range(300)]
+    labels = [CLASSES[n % 4] for n in range(300)]
+    scored = engine.scorer.score(texts, labels)
+    assert set(COSTLY) < set(scored.scores)
+    rows = Candidates(scored, terms.text_keys(texts, policy, KEY), labels)
+    rules = terms.rules_for(rows, policy, CLASSES, KEY, 0.1)
+    assert rules.second is not None and rules.second.spreads != rules.terms.spreads
+    (spread,) = rules.second.spreads
+    steps = sorted(scored.scores["el2n_mean"].tolist())
+    assert steps[0] <= spread.low < spread.high <= steps[-1]
+    kept = selection.select(rows, rules, 8)
+    plain = msgspec.structs.replace(one_stage(policy), select=Kind("weighted", {"score": "el2n"}))
+    other = selection.select(rows, terms.rules_for(rows, plain, CLASSES, KEY, 0.1), 8)
+    assert len(kept.rows) == 8 and kept.rows.tolist() != other.rows.tolist()
