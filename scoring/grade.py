@@ -18,6 +18,7 @@ from scoring.types import MISSING, NO_LABEL, Floats, Grid, Outputs, Score, Score
 S = TypeVar("S", bound=np.generic)
 T = TypeVar("T")
 
+SMOOTHING = 1 / 32  # probability that is added to both sides of the odds of a label
 MOST_CLASSES = 65_535  # class indices are stored as uint16, the last one means "none"
 
 
@@ -88,13 +89,15 @@ def take(outputs: Outputs, rows: npt.NDArray[np.intp]) -> Outputs:
 
 
 def _odds(given: Floats, rival: Floats) -> Grid:
-    """p_y / (p_y + max_{j != y} p_j) on the grid: 1 = surely right, 0 = surely wrong.
+    """(p_y + SMOOTHING) / (p_y + max_{j != y} p_j + 2 SMOOTHING) on the grid.
 
-    The softmax of the two that compete. The normalised margin of Northcutt, Jiang and Chuang 2021
-    puts a doubted label among many small probabilities near 1/2, as if it were level with its
-    rival; by odds it is as far behind as the ratio says. docs/results/default.md has both.
+    Near 1: surely right; 1/2: level with its rival; near 0: surely wrong. The normalised margin of
+    Northcutt, Jiang and Chuang 2021 puts a doubted label among small probabilities near 1/2, as if
+    it were level; its bare odds condemn whatever a young checkpoint has never seen. Lidstone's
+    smoothing lies between the two; docs/results/default.md has what each is worth.
     """
-    return to_grid(given / (given + rival))
+    smooth = np.float32(SMOOTHING)
+    return to_grid((given + smooth) / (given + rival + 2 * smooth))
 
 
 def _checked(score: Score, outputs: Outputs) -> Grid:

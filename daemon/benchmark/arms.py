@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from daemon.benchmark import ours, peers, plain
 from daemon.benchmark.ours import Choice
-from daemon.benchmark.stages import Stage, by_margin
+from daemon.benchmark.stages import Stage, judged
 from daemon.policy import Policy
 from scoring.types import GRID
 
@@ -67,7 +67,8 @@ def _ours() -> Mapping[str, Choose]:
         "balanced": partial(_policy, ours.unweighed("text", "balanced", quarantine=False)),
         "quarantine": partial(_policy, ours.unweighed("id", "uniform", quarantine=True)),
         "default": partial(_policy, ours.default()),
-        "default-by-margin": _by_margin,
+        "default-by-margin": partial(_judged, None),
+        "default-by-odds": partial(_judged, 0.0),
         "default-counted": partial(_policy, ours.default(), counted=COUNTED),
     }
 
@@ -92,9 +93,9 @@ def _policy(policy: Policy, stage: Stage, capacity: int, counted: float = 0.0) -
     return Choice(choice.rows, choice.records**counted, choice.suspects)
 
 
-def _by_margin(stage: Stage, capacity: int) -> Choice:
-    """As if the product ranked suspects by the normalised margin and not by odds."""
-    return _policy(ours.default(), by_margin(stage), capacity)
+def _judged(smoothing: float | None, stage: Stage, capacity: int) -> Choice:
+    """As if the product ranked suspects by bare odds, or (None) by the normalised margin."""
+    return _policy(ours.default(), judged(stage, smoothing), capacity)
 
 
 def _bare(choice: Choice) -> Choice:

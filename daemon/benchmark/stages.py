@@ -75,13 +75,21 @@ class Stage:
         return noise.wilson(self.wrong, len(self.audit))
 
 
-def by_margin(stage: Stage) -> Stage:
-    """The stage as if plausibility were the normalised margin, (p_y - largest other p + 1) / 2."""
+def judged(stage: Stage, smoothing: float | None) -> Stage:
+    """The stage with another plausibility of labels: odds so smoothed.
+
+    None: the normalised margin, (p_y - largest other p + 1) / 2, which is their limit.
+    """
     seen, labels = stage.scored.plausibility, stage.scored.labels
     known = np.flatnonzero(labels >= 0)
-    own, best = probability(stage.scored.probs, labels), rival(stage.scored.probs, labels)
+    own = probability(stage.scored.probs, labels)[known]
+    best = rival(stage.scored.probs, labels)[known]
+    if smoothing is None:
+        value = (own - best + np.float32(1.0)) * np.float32(0.5)
+    else:
+        value = (own + smoothing) / np.maximum(own + best + 2 * smoothing, np.float32(1e-30))
     shown = seen.copy()
-    shown[known] = to_grid((own[known] - best[known] + np.float32(1.0)) * np.float32(0.5))
+    shown[known] = to_grid(value)
     return replace(stage, scored=replace(stage.scored, plausibility=shown))
 
 

@@ -17,11 +17,11 @@ from daemon.benchmark.arms import Arm
 from daemon.benchmark.cells import Cell, Key
 from daemon.benchmark.features import Texts
 from daemon.benchmark.ours import Choice
-from daemon.benchmark.stages import Stage, by_margin
+from daemon.benchmark.stages import Stage, judged
 from daemon.policy import Policy
 from daemon.ports import Clock, Store
 
-SCENARIOS = ("clean", "flips-10", "near-10", "flips-20")
+SCENARIOS = ("clean", "flips-10", "near-10", "flips-20", "early-2000", "early-400")
 BUDGETS = (0.5, 0.1)
 BOUNDS = ("everything", "oracle", "random")
 CENTRE = ours.default(eps=0.1, exponent=0.5, margin=0.8)  # where knobs are moved from
@@ -40,10 +40,10 @@ def variants() -> Mapping[str, Arm]:
         f"estimate-{m}": Arm("ours", partial(_estimated, _moved(margin=m))) for m in (1.0, 1.1, 1.2)
     }
     made |= {f"counted-{p}": Arm("ours", partial(_counted, p)) for p in (0.25, 0.5)}
-    return made | {
-        f"by-margin-{m}": Arm("ours", partial(_by_margin, _moved(margin=m)))
-        for m in (0.8, 0.9, 1.0)
+    made |= {
+        f"odds-{s:.3f}": Arm("ours", partial(_judged, s)) for s in (0.0, 0.01, 0.03, 0.1, 0.3)
     }
+    return made | {"by-margin": Arm("ours", partial(_judged, None))}
 
 
 def _moved(
@@ -70,9 +70,9 @@ def _counted(power: float, stage: Stage, capacity: int) -> Choice:
     return Choice(choice.rows, choice.records**power, choice.suspects)
 
 
-def _by_margin(policy: Policy, stage: Stage, capacity: int) -> Choice:
-    """Suspects by the normalised margin, where the product has them by odds."""
-    return _plain(policy, by_margin(stage), capacity)
+def _judged(smoothing: float | None, stage: Stage, capacity: int) -> Choice:
+    """What was chosen, with suspects by odds so smoothed, or (None) by the normalised margin."""
+    return _plain(ours.default(), judged(stage, smoothing), capacity)
 
 
 def keys(corpora: Mapping[str, Texts], seeds: int) -> Iterator[Key]:

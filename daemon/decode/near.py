@@ -19,7 +19,7 @@ What a name folds never changes, for keys would: other words are another name.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -50,7 +50,7 @@ _OPENINGS: tuple[tuple[str, ...], ...] = tuple(
         "id like you to", "go ahead and",
     )
 )  # fmt: skip
-_BY_FIRST = {
+_BY_FIRST: Mapping[str, Sequence[tuple[str, ...]]] = {
     first: sorted((o for o in _OPENINGS if o[0] == first), key=len, reverse=True)
     for first in {opening[0] for opening in _OPENINGS}
 }

@@ -44,9 +44,8 @@ def proposed(first: float, second: float, traffic: Traffic, share: float, audite
     """
     if second <= 0:
         return int(traffic.records)
-    return max(
-        0, min(int(traffic.records), int(share * first * traffic.records / second) - audited)
-    )
+    rows = int(share * first * traffic.records / second + 1e-6)  # 1500, and not 1499.9999
+    return max(0, min(int(traffic.records), rows - audited))
 
 
 def spent(first: float, second: float, traffic: Traffic, policy: Policy) -> float:

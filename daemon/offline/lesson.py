@@ -7,6 +7,7 @@ decides the first window, as any calibration decides the window that lies `lag` 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -27,8 +28,9 @@ from daemon.offline.scored import CHUNK
 from daemon.offline.terms import Candidates, names_of, taught
 from daemon.ports import LaneInfo, Source
 from daemon.registry.registry import Registry
+from daemon.running.cascading import Work
 from daemon.running.engines import Engine, Engines
-from daemon.shards import assemble, shard
+from daemon.shards import assemble, seconds, shard
 from daemon.shards.answers import Said
 from daemon.shards.assemble import Inputs
 from daemon.shards.late import Late
@@ -76,10 +78,12 @@ def teach(
         registry.put_part(part.part)
         placed.append((parts.name(info.lane, window), part.part))
     said, before = Said({}, {}, 0), Calibration(FIRST)
-    made = assemble.assemble(
-        Inputs(pin, rules, engine.grading, placed, [], said, Late.none(), {}, before)
-    )
-    _put(registry, made, learnt)
+    inputs = Inputs(pin, rules, engine.grading, placed, [], said, Late.none(), {}, before)
+    if engine.grading.second is not None:  # without a record there is no candidate
+        held = Work.of(inputs).made()
+        registry.store.create(seconds.name(window), seconds.encode(held))
+        inputs = replace(inputs, held=held)
+    _put(registry, assemble.assemble(inputs), learnt)
     engines.close()
 
 

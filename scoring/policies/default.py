@@ -7,7 +7,7 @@ Refuses:    SUSPECT where 0 <= plausibility < `terms.suspect_below` (to the revi
             Then NO_LABEL as `weighted`.
 Reads:      one score, and the plausibility: a verdict is a function of (text, label)
 Source:     the line is Anand, Tan and Minakova 2023 (arXiv 2311.16298), appendix C.3. Suspects
-            are ranked by the odds of their label against its rival (`scoring.grade`).
+            are ranked by the smoothed odds of their label against its rival (`scoring.grade`).
 Why:        with 10 % flips, quarantine and then weights left 0.4 % wrong labels where weights
             alone left 18 to 20 %: flips land in rare classes, which balancing favours.
 Traps:      the threshold must follow the measured noise rate. A fixed share costs more on clean

@@ -153,11 +153,9 @@ def report(name: str, said: Told) -> None:
     """One table for a corpus."""
     close = [p for p in similar(said.texts, SEVEN) if said.meanings[p[0]] == said.meanings[p[1]]]
     closer = [pair for pair in close if pair[2] >= EIGHT]
-    what = "intent and slots" if said.slots else "intent"
-    print(
-        f"\n{name}: {len(said.texts)} texts; {len(close)} pairs of the same {what} overlap by 0.7,"
-    )
-    print(f"{len(closer)} by 0.8\n\n| key | texts joined | pairs | same intent | same {what} "
+    print(f"\n{name}: {len(said.texts)} texts; of pairs that mean the same {len(close)}",
+          f"overlap by 0.7,
+          f"{len(closer)} by 0.8\n\n| key | texts joined | pairs | same intent | and same slots "
           "| found of 0.7 | of 0.8 | texts changed |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
     for label, key in KEYS.items():
@@ -165,15 +163,21 @@ def report(name: str, said: Told) -> None:
         folded = pairs(Counter(keys))
         intent = pairs(Counter(zip(keys, (m[0] for m in said.meanings), strict=True)))
         right = pairs(Counter(zip(keys, said.meanings, strict=True)))
-        hits = [
-            sum(keys[a] == keys[b] for a, b, _ in some) / max(1, len(some))
-            for some in (close, closer)
+        other = sum(k != text for k, text in zip(keys, said.texts, strict=True))
+        cells = [
+            label,
+            str(len(keys) - len(set(keys))),
+            str(folded),
+            percent(intent, folded),
+            percent(right, folded) if said.slots else "",
+            *(percent(sum(keys[a] == keys[b] for a, b, _ in s), len(s)) for s in (close, closer)),
+            "" if "min-hash" in label or "sorted" in label else percent(other, len(keys)),
         ]
-        other = sum(k != text for k, text in zip(keys, said.texts, strict=True)) / len(keys)
-        shares = (f"{100 * n / max(1, folded):.1f} %" for n in (intent, right))
-        changed = "not to be read" if "min-hash" in label or "sorted" in label else f"{other:.1%}"
-        print(f"| {label} | {len(keys) - len(set(keys))} | {folded} | {' | '.join(shares)} "
-              f"| {' | '.join(f'{100 * hit:.1f} %' for hit in hits)} | {changed} |")  # fmt: skip
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else ""
 
 
 def _all(key: Key, texts: list[str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -123,6 +125,31 @@ def test_tokens_are_those_of_the_schedule() -> None:
     assert spent(kept_all) == (3 * 4 + 2) * sum(whole)
     half = spent(Schedule(kind="random", keep=0.5, warm=1, every=1))
     assert half == pytest.approx(3 * 2.5 * sum(whole), rel=0.05)
+
+
+def test_what_is_annotated_is_part_of_every_training() -> None:
+    made = lesson("weak")
+    right = [row for row, fine in zip(made.given, made.right, strict=True) if fine]
+    trial = trials.tried(made, None, courses.arms()["oracle"], 1.0, CLOCK)
+    read = sum(len(row.text.split()) + 2 for row in (*made.gold, *right))
+    assert (trial.rows, trial.wrong, trial.tokens) == (len(right), 0.0, 3 * 4 * read)
+
+
+def test_nobody_scores_what_it_said_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[tuple[Row, ...]] = []
+
+    class Noted(School):
+        def __init__(self, rows: Sequence[Row], *rest: Any, **named: Any) -> None:
+            trained.append(tuple(rows))
+            super().__init__(rows, *rest, **named)
+
+    monkeypatch.setattr(lessons, "School", Noted)
+    made = lesson("weak")
+    lessons.judged(made, ("entropy",), CLOCK)
+    teacher, judge = trained
+    assert judge == made.gold
+    assert not set(teacher) & set(made.gold)
+    assert not {row.text for row in teacher} & {row.text for row in made.given}
 
 
 def plan(seeds: int = 2) -> Plan:

@@ -119,16 +119,20 @@ def test_a_relative_error_is_of_the_random_arm() -> None:
     assert goals.weak(gain, found).ours == "+15.00 [+5.00, +25.00]"
 
 
-def test_plausibility_is_by_odds_and_can_be_by_the_margin() -> None:
+def test_plausibility_is_by_smoothed_odds_and_can_be_another() -> None:
     stage = stages.stage(worlds.make(numbers(), TINY, 0))
-    by_odds = stage.scored.plausibility / GRID
-    by_margin = stages.by_margin(stage).scored.plausibility / GRID
+    ours = stage.scored.plausibility / GRID
+    odds, smoothed, margin = (
+        stages.judged(stage, smoothing).scored.plausibility / GRID for smoothing in (0.0, 0.1, None)
+    )
+    np.testing.assert_array_equal(stages.judged(stage, 1 / 32).scored.plausibility / GRID, ours)
     probs, labels = stage.scored.probs, stage.scored.labels
     for row in range(0, len(labels), 37):
         own = probs[row, labels[row]]
         best = np.delete(probs[row], labels[row]).max()
-        assert by_odds[row] == pytest.approx(own / (own + best), abs=1 / GRID)
-        assert by_margin[row] == pytest.approx((own - best + 1) / 2, abs=1 / GRID)
+        assert odds[row] == pytest.approx(own / (own + best), abs=1 / GRID)
+        assert smoothed[row] == pytest.approx((own + 0.1) / (own + best + 0.2), abs=1 / GRID)
+        assert margin[row] == pytest.approx((own - best + 1) / 2, abs=1 / GRID)
 
 
 def test_claims_name_what_there_is() -> None:

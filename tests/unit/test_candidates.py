@@ -83,10 +83,10 @@ def test_a_row_of_another_checkpoint_is_refused() -> None:
 def test_late_plausibility_by_hand() -> None:
     probs = np.array([[0.5, 0.25, 0.125, 0.0625, 0.0625]], np.float32)
     classes, fixed = (column[0] for column in top_probabilities(probs, keep=3))
-    # p_y / (p_y + max other) * 4096
-    assert plausibility_of(classes, fixed, 5, 0) == 2731  # 2/3
-    assert plausibility_of(classes, fixed, 5, 1) == 1365  # 1/3
-    assert plausibility_of(classes, fixed, 5, 4) == 455  # rest / 2 = 1/16 was left out: 1/9
+    # (p_y + 1/32) / (p_y + max other + 1/16) * 4096
+    assert plausibility_of(classes, fixed, 5, 0) == 2678  # 17/26
+    assert plausibility_of(classes, fixed, 5, 1) == 1418  # 9/26
+    assert plausibility_of(classes, fixed, 5, 4) == 614  # rest / 2 = 1/16 was left out: 3/20
     assert plausibility_of(classes, fixed, 5, NO_LABEL) == MISSING
     assert plausibility_of(classes, fixed, 5, UNKNOWN_LABEL) == MISSING
 

@@ -123,8 +123,8 @@ def test_a_batch_on_the_grid() -> None:
     assert scored.scores["margin"].tolist() == [0, 4096, 3072, 3072, 3072]
     # sqrt 2, sqrt .84375, sqrt 1.34375, sqrt .34375, each times 4096
     assert scored.scores["el2n"].tolist() == [5793, MISSING, 3762, 4748, 2401]
-    # p_y / (p_y + max other): 0 / 1, .25 / .75, .5 / .75
-    assert scored.plausibility.tolist() == [0, MISSING, 1365, MISSING, 2731]
+    # (p_y + 1/32) / (p_y + max other + 1/16): 1/34, 9/26, 17/26
+    assert scored.plausibility.tolist() == [120, MISSING, 1418, MISSING, 2678]
     for column in (*scored.scores.values(), scored.plausibility):
         assert column.dtype == np.int16
     assert scored.argmax.dtype == scored.labels.dtype == np.int32

@@ -1,0 +1,135 @@
+"""What a configured number of candidates costs: the share of the second stage in a real run.
+
+Candidates are configured as `sluice doctor` proposes them for a tenth; then a stream is run, and
+CPU seconds of both stages are counted where they are spent. Goal: within 10 % of the share.
+
+Run: python -m tests.bench.bench_cascade [--records 20000] [--share 0.1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from daemon.clock import ManualClock
+from daemon.doctor import costs, proposal
+from daemon.doctor.costs import Rows
+from daemon.doctor.proposal import Traffic
+from daemon.learning.cascade import Cascade
+from daemon.policy import Arms, Kind, Policy
+from daemon.ports import LaneId, Store
+from daemon.registry.halves import reading
+from daemon.registry.registry import Registry
+from daemon.running.cascading import HANDFUL, SecondScorer
+from daemon.running.engines import Engine, Engines
+from daemon.stores.memory import MemoryStore
+from tests import supplied, tiny_bert
+from tests.streams import KEY, PERIOD_MS, ListSource, Record, World, say
+from tests.supplied import put
+
+BATCH, WINDOWS = 256, 2
+CASES = (("onnx", ("tracin",)), ("onnx", ("el2n_mean", "forgetting")), ("torch", ("vog",)))
+
+
+class Cpu(ManualClock):
+    """Seconds of CPU of the calling thread: neighbours on the machine cost nothing."""
+
+    def monotonic(self) -> float:
+        return time.thread_time()
+
+
+def policy(kind: str, names: tuple[str, ...], candidates: int) -> Policy:
+    base = supplied.policy(kind, ("entropy", "el2n"))
+    cascade = Cascade(candidates, tuple(map(Kind, names)), Kind("weighted", {"score": names[0]}))
+    arms = Arms(audit_rows=4, random_rows=4, review_rows=4)
+    return msgspec.structs.replace(base, capacity_rows=1, rolling=None, cascade=cascade, arms=arms)
+
+
+def store_of(kind: str, names: tuple[str, ...], candidates: int) -> Store:
+    store = MemoryStore()
+    made = policy(kind, names, candidates)
+    supplied.published(store, kind, made, history=put(store, kind, 1, 2, 3))
+    return store
+
+
+def text(number: int) -> str:
+    """Of some words that the vocabulary has, no two alike."""
+    words = tiny_bert.WORDS
+    return f"{supplied.SAID[number % 8][0]} {words[number % len(words)]} {number}"
+
+
+def seconds_of(engine: Engine, rows: Rows, clock: Cpu) -> tuple[float, float]:
+    """An utterance of the first stage, a candidate of the second."""
+    assert engine.second is not None
+    return (
+        costs.scoring(clock, engine.scorer, rows, BATCH),
+        costs.scoring(clock, engine.second.scorer, rows, HANDFUL),
+    )
+
+
+def spent(store: Store, made: Policy, records: int) -> tuple[float, float]:
+    """CPU seconds of both stages in a run over some windows of so many records."""
+    took = {"first": 0.0, "second": 0.0}
+
+    def timed(stage: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(plain)
+        def run(*given: Any, **named: Any) -> Any:
+            begun = time.thread_time()
+            try:
+                return plain(*given, **named)
+            finally:
+                took[stage] += time.thread_time() - begun
+
+        return run
+
+    lanes: dict[LaneId, list[Record]] = {LaneId("u", n): [] for n in range(2)}
+    for number in range(WINDOWS * records):
+        window, label = 5 + number // records, tiny_bert.LABELS[number % 5]
+        value = say(number, text(number), label)
+        lanes[LaneId("u", number % 2)].append((window * PERIOD_MS, value))
+    prepare, score = Engine.prepare, SecondScorer.score
+    loop = World(store, made).loop(ListSource(lanes), batch_records=BATCH, poll_records=2_048)
+    with (
+        mock.patch.object(Engine, "prepare", timed("first", prepare)),
+        mock.patch.object(SecondScorer, "score", timed("second", score)),
+    ):
+        assert loop.run()
+    return took["first"], took["second"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=20_000, help="of a window")
+    parser.add_argument("--share", type=float, default=0.1, help="of the time of the first stage")
+    arguments = parser.parse_args()
+    traffic = Traffic(float(arguments.records), 1.0, "")
+    for kind, names in CASES:
+        store = store_of(kind, names, 2)
+        registry = Registry(store)
+        registry.read_editions()
+        engine = Engines(store, KEY, threads=1).of(registry.editions[0])
+        said = reading(supplied.sample(kind), engine.edition.policy)
+        texts = tuple(text(n) for n in range(512))
+        rows = Rows(texts, tuple(said.labels[n % 100] or "" for n in range(512)))
+        first, second = seconds_of(engine, rows, Cpu())
+        audited = engine.edition.policy.arms.audit_rows
+        most = max(2, proposal.proposed(first, second, traffic, arguments.share, audited))
+        made = policy(kind, names, most)
+        ours, theirs = spent(store_of(kind, names, most), made, arguments.records)
+        whole = theirs / ours
+        print(
+            f"{kind} {'+'.join(names):22s} first {first * 1e6:7.0f} us  second "
+            f"{second * 1e6:7.0f} us ({second / first:.1f} x)  candidates {most:5d} of "
+            f"{arguments.records}  second stage {whole:.3f} of the first, asked for "
+            f"{arguments.share:.3f}: ratio {whole / arguments.share:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
