@@ -19,7 +19,7 @@ from daemon.offline import selection, terms
 from daemon.policy import Policy
 from scoring.training.dice import Ints64
 from scoring.training.dynamics import Reduce
-from scoring.training.schedules import Schedule
+from scoring.training.schedules import By, Schedule
 from scoring.types import GRID, Scored
 
 WARM, EVERY = 1, 3  # epochs; other numbers are arms of their own
@@ -29,8 +29,8 @@ SCORES = (
 BUDGETS = (0.5, 0.2)
 EASIER = 0.75  # the band: without the quarter of the largest scores
 PLANNED: Mapping[str, Sequence[str]] = {  # by setting, where nobody names arms
-    "clean": ("full", "dynamic-norm", "dynamic-sum", "dynamic-mean", "dynamic-random", "random",
-              "joint_el2n.top"),
+    "clean": ("full", "dynamic-norm", "dynamic-sum", "dynamic-mean", "dynamic-tokens",
+              "dynamic-random", "random", "joint_el2n.top"),
     "flips-10": ("full", "oracle", "random", "joint_el2n.top", "aum.top", "forgetting.weighted",
                  "tracin.top", "grand.top", "vog.weighted", "default"),
     "weak": ("full", "oracle", "random", "entropy.weighted", "joint_el2n.weighted",
@@ -46,6 +46,7 @@ class Arm(NamedTuple):
     group: str  # "bound", "schedule", "baseline", "score", "ours"
     kind: str = "full"
     every: int = EVERY
+    by: By = "rows"
     reduce: Reduce = "mean"
     choose: Choose | None = None
     reads: tuple[str, ...] = ()  # scores
@@ -55,7 +56,8 @@ class Arm(NamedTuple):
         if self.kind == "full":
             return Schedule()
         return msgspec.convert(
-            {"kind": self.kind, "keep": keep, "warm": WARM, "every": self.every}, Schedule
+            {"kind": self.kind, "keep": keep, "by": self.by, "warm": WARM, "every": self.every},
+            Schedule,
         )
 
 
@@ -72,6 +74,7 @@ def arms() -> Mapping[str, Arm]:
     made |= {
         f"dynamic-mean-{every}": Arm("schedule", "dynamic", every=every) for every in (2, 5, 9)
     }
+    made["dynamic-tokens"] = Arm("schedule", "dynamic", every=5, by="tokens")
     made["random"] = Arm("baseline", choose=_random)
     for score in SCORES:
         for kind, choose in (("top", _top), ("weighted", _weighted)):

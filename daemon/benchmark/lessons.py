@@ -30,6 +30,7 @@ CONFIDENT = 0.5  # of a teacher's intent that is taken for a label
 SCOUTED = 4  # epochs of the checkpoints that scores read, without selection
 HISTORY = 4  # checkpoints of them
 AUDITED = 200  # rows whose intents somebody checks
+LONGER = 4  # times the epochs of a training on a tenth: else it ends before it has learnt
 TEACHER, SCOUT = 1_000, 2_000  # their seeds begin here: other heads than those of any arm
 
 
@@ -73,8 +74,9 @@ def make(
     tenth = len(drawn) // 10
     taught, gold, pool = drawn[:tenth], drawn[tenth : 2 * tenth], drawn[2 * tenth :]
     teacher = School(
-        taught, corpus.classes, Schedule(), epochs=epochs, seed=TEACHER + seed, layers=layers
-    )
+        taught, corpus.classes, Schedule(), epochs=LONGER * epochs, seed=TEACHER + seed,
+        layers=layers,
+    )  # fmt: skip
     _, kept = teacher.run(clock, keep=1)
     labelled, sure = _answers(kept, pool)
     stays = np.flatnonzero(sure).tolist()
@@ -94,7 +96,7 @@ def judged(lesson: Lesson, scores: Sequence[str], clock: Clock) -> Scored:
     """
     rows, epochs = lesson.given, SCOUTED
     if lesson.gold:
-        rows, epochs = lesson.gold, max(lesson.epochs, HISTORY)
+        rows, epochs = lesson.gold, LONGER * lesson.epochs
     scout = School(
         rows,
         lesson.corpus.classes,

@@ -80,18 +80,19 @@ class _Metered:
     def __init__(self, subject: JointSubject) -> None:
         self._learner = subject.learner
         self.state, self.restore = self._learner.state, self._learner.restore
+        self.lengths = self._learner.lengths
         self.tokens = 0
 
     def batches(self, rows: Ints64, dice: Dice) -> list[Ints64]:
         return self._learner.batches(rows, dice)
 
     def learn(self, batches: Sequence[Ints64], epoch: int, epochs: int, tell: Tell) -> None:
-        read = sum(int(self._learner.lengths[batch].sum()) for batch in batches)
+        read = sum(int(self.lengths[batch].sum()) for batch in batches)
         self.tokens += FORWARD_AND_BACK * read
         self._learner.learn(batches, epoch, epochs, tell)
 
     def measure(self, tell: Tell) -> Measures:
-        self.tokens += int(self._learner.lengths.sum())
+        self.tokens += int(self.lengths.sum())
         return self._learner.measure(tell)
 
 

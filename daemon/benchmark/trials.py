@@ -151,7 +151,7 @@ def tried(lesson: Lesson, scored: Scored | None, arm: Arm, budget: float, clock:
     splits = zip(ASKED, (lesson.corpus.valid, lesson.corpus.test), strict=True)
     return Trial(
         rows=len(rows),
-        wrong=float(np.mean([not right[place] for place in chosen.tolist()])),
+        wrong=sum(not right[place] for place in chosen.tolist()) / max(len(rows), 1),
         tokens=spent.tokens,
         seconds=round(spent.seconds, 3),
         cpu_seconds=round(spent.cpu_seconds, 3),

@@ -28,11 +28,11 @@ from daemon.doctor import costs, proposal
 from daemon.doctor.checks import NOT_OK, checks, newest
 from daemon.doctor.costs import Cost, Rows
 from daemon.doctor.proposal import Traffic
+from daemon.learning.cascade import candidates
 from daemon.learning.grading import Grading
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE, Fatal
 from daemon.registry.halves import reading
 from daemon.registry.publish import Sample, recent_sample
-from daemon.running.cascading import HANDFUL
 from daemon.running.engines import Engine
 from scoring.models.selftest import PROBES
 
@@ -167,8 +167,14 @@ def _tell_stages(session: Session, engine: Engine, rows: Rows, measured: Measure
     say(f"traffic: {traffic.per_second:.3g} a second, {traffic.told_by}", event="traffic")
     if engine.second is None:
         return
-    second = costs.scoring(session.clock, engine.second.scorer, rows, HANDFUL)
-    most = proposal.proposed(first, second, traffic, budget, policy.arms.audit_rows)
+    audited = policy.arms.audit_rows
+
+    def measure(count: int | None = None) -> float:
+        assert engine.second is not None
+        return costs.candidates(session.clock, engine.second.scorer, rows, count)
+
+    most = proposal.settled(first, measure, traffic, budget, audited)
+    second = measure(candidates(policy.cascade) + audited)
     now = proposal.spent(first, second, traffic, policy)
     say(
         f"second stage: {second * 1e6:.1f} us a candidate; {now:.1%} of the time of the first. "

@@ -44,6 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     for name, values, meaning in (
         ("model", ("head", "joint"), "what learns"),
         ("schedule", ("full", "dynamic", "random"), "which rows an epoch trains on"),
+        ("by", ("rows", "tokens"), "what --keep is a share of"),
         ("reduce", ("norm", "sum", "mean"), "how errors of intent and slots become one"),
     ):
         shown = f"{meaning} (default: {values[0]})"
@@ -121,6 +122,7 @@ def _settings(arguments: argparse.Namespace, digest: str) -> Settings:
     schedule = Schedule(
         kind=arguments.schedule,
         keep=arguments.keep,
+        by=arguments.by,
         warm=arguments.warm_epochs,
         every=arguments.every,
         offset=arguments.offset,

@@ -53,6 +53,11 @@ def advice(config: Config) -> Iterator[str]:
             f"policy.unicode: is not {unicodedata.unidata_version}, the tables of this image, "
             "which could not run an edition with this policy and would pause its lanes"
         )
+    if policy.identity == "near-en" and policy.record.locale is None:
+        yield (
+            "policy.identity: near-en takes every text without a locale for English; map "
+            "policy.record.locale where other languages are spoken, or take near"
+        )
     if policy.arms.audit_rows == 0 and policy.quarantine.assumed_rate is None:
         yield (
             "policy.arms.audit_rows: 0 means that no answer ever measures the label noise, "

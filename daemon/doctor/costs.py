@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -61,17 +62,17 @@ class Answered:
 
 
 def per_row(clock: Clock, run: Callable[[slice], object], rows: int, batch: int) -> float:
-    """Seconds a row, the best of some passes over the rows in batches of this size."""
+    """Seconds a row, the median of some passes over the rows in batches of this size."""
     run(slice(0, min(WARM_ROWS, rows)))
-    best = float("inf")
+    passes = []
     for _ in range(REPEATS):
         begun, at, took = clock.monotonic(), 0, 0.0
         while at < rows and took < SECONDS:
             end = min(at + batch, rows)
             run(slice(at, end))
             at, took = end, clock.monotonic() - begun
-        best = min(best, took / at)
-    return best
+        passes.append(took / at)
+    return median(passes)
 
 
 def scoring(clock: Clock, scorer: Scorer, rows: Rows, batch: int) -> float:
@@ -81,6 +82,20 @@ def scoring(clock: Clock, scorer: Scorer, rows: Rows, batch: int) -> float:
         return scorer.score(rows.texts[some], rows.labels[some])
 
     return per_row(clock, run, len(rows.texts), batch)
+
+
+def candidates(clock: Clock, scorer: Scorer, rows: Rows, count: int | None = None) -> float:
+    """Seconds a candidate, scored as the second stage does it: by length, a handful at a time.
+
+    Of so many candidates, if there are rows enough: engines fill up batches of one length, so few
+    candidates cost more each than many.
+    """
+    whole = len(rows.texts)
+    count = whole if count is None else max(1, min(count, whole))
+    chosen = [at * whole // count for at in range(count)]
+    chosen.sort(key=lambda at: len(rows.texts[at]))
+    some = Rows(tuple(rows.texts[at] for at in chosen), tuple(rows.labels[at] for at in chosen))
+    return scoring(clock, scorer, some, HANDFUL)
 
 
 def every(clock: Clock, engine: Engine, load: Load, rows: Rows) -> Iterator[Cost | Unsupplied]:
@@ -106,7 +121,7 @@ def _cost(
     scorer = Scorer(model, (score,), tables)  # refuses what nobody feeds
     passes = supplying.passes(supplied, score.needs)
     if passes > 1 or "gradient" in score.needs:
-        return Cost(score.name, score.cost, passes, scoring(clock, scorer, rows, HANDFUL))
+        return Cost(score.name, score.cost, passes, candidates(clock, scorer, rows))
     answered = Answered(model, model.run(list(rows.texts)))
     alone = Scorer(answered, (score,), tables)
     count = len(rows.texts)

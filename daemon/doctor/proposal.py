@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from daemon.commands.session import Session
@@ -9,6 +10,9 @@ from daemon.learning.cascade import candidates as configured
 from daemon.policy import Policy
 from daemon.registry import versions
 from daemon.shards import shard
+
+
+LOOKS = 3  # until a number of candidates costs what it was proposed for
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,20 @@ def proposed(first: float, second: float, traffic: Traffic, share: float, audite
         return int(traffic.records)
     rows = int(share * first * traffic.records / second + 1e-6)  # 1500, and not 1499.9999
     return max(0, min(int(traffic.records), rows - audited))
+
+
+def settled(
+    first: float,
+    second: Callable[[int | None], float],
+    traffic: Traffic,
+    share: float,
+    audited: int,
+) -> int:
+    """The same where few candidates cost more each than many: `second` measures so many of them."""
+    most = proposed(first, second(None), traffic, share, audited)
+    for _ in range(LOOKS):
+        most = proposed(first, second(most + audited), traffic, share, audited)
+    return most
 
 
 def spent(first: float, second: float, traffic: Traffic, policy: Policy) -> float:

@@ -24,6 +24,7 @@ from daemon.learning.rules import Rules
 from scoring.types import CODES, GRID, Reason
 
 TOGETHER = 4_096  # records that are offered at once: a call costs as much as hundreds of them
+MOST_HELD = 1 << 20  # probabilities that wait in a lane for that: 4 MiB, however many classes
 
 
 class Gathering:
@@ -38,7 +39,7 @@ class Gathering:
         self.arms = {arm: build_arm(rules, arm) for arm in ARMS}
         self._ledger = LedgerWriter(scores)
         self._apart: list[Prepared] = []  # not offered yet
-        self._records = 0  # in them
+        self._records = self._held = 0  # in them: records, probabilities
         self._tally = Tally(rules, scores)
         self._index = rules.index
 
@@ -46,7 +47,8 @@ class Gathering:
         """Take in the next records of the window. Short segments wait for one another."""
         self._apart.append(p)
         self._records += len(p.positions)
-        if self._records >= TOGETHER:
+        self._held += p.scored.probs.size
+        if self._records >= TOGETHER or self._held >= MOST_HELD:
             self._settle()
 
     @property
@@ -58,7 +60,8 @@ class Gathering:
     def _settle(self) -> None:
         """Offer what waits."""
         if self._apart:
-            p, self._apart, self._records = join(self._apart), [], 0
+            p, self._apart = join(self._apart), []
+            self._records = self._held = 0
             self._offer_all(p)
 
     def _offer_all(self, p: Prepared) -> None:

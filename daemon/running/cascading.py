@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from daemon.shards.columns import Columns
 from daemon.shards.pool import pooled
 from daemon.shards.seconds import Seconds, Wanted
 from scoring.scorer import Scorer
-from scoring.types import Floats
+from scoring.types import MISSING, Floats
 
 HANDFUL = 64  # rows between two turns of the loop
 
@@ -65,8 +65,8 @@ class Work:
     inputs: Inputs
     columns: Columns
     rows: Wanted
-    done: int = 0
-    scores: Steps = field(default_factory=dict)
+    scores: Steps
+    left: list[int]  # of `rows`; those with long texts first, as engines batch by length
 
     @classmethod
     def of(cls, inputs: Inputs) -> Work:
@@ -75,17 +75,21 @@ class Work:
         assert second is not None, "there is one stage"
         pool = pooled(inputs.own(), inputs.grading, rules, inputs.late, inputs.known)
         rows = cascade.wanted(pool, cascade.narrow(pool, rules))
-        return cls(inputs, pool.columns, rows, scores={name: [] for name in second.names})
+        texts = pool.columns["text"]
+        left = sorted(range(len(rows)), key=lambda at: len(texts[rows[at][1]]))
+        scores = {name: [MISSING] * len(rows) for name in second.names}
+        return cls(inputs, pool.columns, rows, scores, left)
 
     def go_on(self, scorer: SecondScorer, prior: Floats) -> bool:
         """Score a handful; False: nothing was left."""
-        some = self.rows[self.done : self.done + HANDFUL]
+        some = self.left[-HANDFUL:]
         if not some:
             return False
-        found = scorer.score(self.columns, [row for _, row in some], prior)
+        found = scorer.score(self.columns, [self.rows[at][1] for at in some], prior)
         for name, steps in found.items():
-            self.scores[name] += steps
-        self.done += len(some)
+            for at, step in zip(some, steps, strict=True):
+                self.scores[name][at] = step
+        del self.left[-HANDFUL:]
         return True
 
     def places(self) -> Iterator[tuple[str, str, int]]:

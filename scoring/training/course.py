@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from scoring.training.dice import Dice, Ints64
 from scoring.training.dynamics import Dynamics, Measures
-from scoring.training.schedules import Schedule, drawn, hardest
+from scoring.training.schedules import Schedule, affordable, drawn, hardest
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Tell = Callable[[int], None]  # rows that were just trained on or scored
@@ -21,6 +21,10 @@ Tell = Callable[[int], None]  # rows that were just trained on or scored
 
 class Learner(Protocol):
     """A model in training. Equal calls in equal order leave equal bits."""
+
+    @property
+    def lengths(self) -> Ints64:
+        """(n,) tokens of each row, above 0."""
 
     def batches(self, rows: Ints64, dice: Dice) -> list[Ints64]:
         """All of the rows once, in an order that `dice` decides."""
@@ -67,7 +71,12 @@ class Course:
         self.dynamics.add(self.learner.measure(tell))
         self.scored += self._rows
         scores = self.dynamics.smoothed(self.schedule.alpha, self.schedule.c)
-        self._kept = hardest(scores, size, self.schedule.offset)
+        offset = self.schedule.offset
+        if self.schedule.by == "tokens":
+            lengths = self.learner.lengths
+            self._kept = affordable(scores, lengths, self.schedule.keep, offset)
+        else:
+            self._kept = hardest(scores, size, offset)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """What `restore` of a course with the same arguments takes."""

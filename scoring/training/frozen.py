@@ -41,6 +41,11 @@ class Frozen:
     def head(self) -> Head:
         return self._descent.head
 
+    @property
+    def lengths(self) -> Ints64:
+        """(n,) features of any text cost the same."""
+        return np.ones(len(self._targets), np.int64)
+
     def batches(self, rows: Ints64, dice: Dice) -> list[Ints64]:
         shuffled = rows[dice.permutation("order", len(rows))]
         return [shuffled[first : first + BATCH] for first in range(0, len(rows), BATCH)]

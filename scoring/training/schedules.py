@@ -18,13 +18,15 @@ from scoring.training.dice import Dice, Ints64
 from scoring.types import Floats
 
 Kind = Literal["full", "dynamic", "random"]
+By = Literal["rows", "tokens"]
 
 
 class Schedule(Struct, frozen=True, forbid_unknown_fields=True):
     """When rows are chosen, and how many."""
 
     kind: Kind = "full"
-    keep: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5  # share of the rows
+    keep: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.5  # share of the rows, or of their tokens
+    by: By = "rows"  # tokens: what is hard is long, and what is long costs time; `dynamic` alone
     warm: Annotated[int, Meta(ge=0)] = 1  # epochs on all rows first (tau of the paper)
     every: Annotated[int, Meta(ge=1)] = 2  # epochs on one choice (T of the paper)
     offset: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0  # share of the hardest that is left out
@@ -60,6 +62,17 @@ def hardest(scores: Floats, size: int, offset: float) -> Ints64:
     order = np.argsort(-scores, kind="stable")
     first = min(int(offset * len(scores)), len(scores) - size)
     return np.sort(order[first : first + size])
+
+
+def affordable(scores: Floats, costs: Ints64, share: float, offset: float) -> Ints64:
+    """The rows of the largest scores that together cost at most `share` of all, ascending.
+
+    As `hardest` in all else; at least one row. Costs are above 0.
+    """
+    order = np.argsort(-scores, kind="stable")[int(offset * len(scores)) :]
+    spent = np.cumsum(costs[order])
+    size = int((spent <= round(share * int(costs.sum()), 6)).sum())
+    return np.sort(order[: max(1, size)])
 
 
 def drawn(rows: int, size: int, dice: Dice, epoch: int) -> Ints64:

@@ -26,7 +26,7 @@ from daemon.policy import Arms, Kind, Policy
 from daemon.ports import LaneId, Store
 from daemon.registry.halves import reading
 from daemon.registry.registry import Registry
-from daemon.running.cascading import HANDFUL, SecondScorer
+from daemon.running.cascading import SecondScorer
 from daemon.running.engines import Engine, Engines
 from daemon.stores.memory import MemoryStore
 from tests import supplied, tiny_bert
@@ -62,15 +62,6 @@ def text(number: int) -> str:
     """Of some words that the vocabulary has, no two alike."""
     words = tiny_bert.WORDS
     return f"{supplied.SAID[number % 8][0]} {words[number % len(words)]} {number}"
-
-
-def seconds_of(engine: Engine, rows: Rows, clock: Cpu) -> tuple[float, float]:
-    """An utterance of the first stage, a candidate of the second."""
-    assert engine.second is not None
-    return (
-        costs.scoring(clock, engine.scorer, rows, BATCH),
-        costs.scoring(clock, engine.second.scorer, rows, HANDFUL),
-    )
 
 
 def spent(store: Store, made: Policy, records: int) -> tuple[float, float]:
@@ -117,9 +108,12 @@ def main() -> None:
         said = reading(supplied.sample(kind), engine.edition.policy)
         texts = tuple(text(n) for n in range(512))
         rows = Rows(texts, tuple(said.labels[n % 100] or "" for n in range(512)))
-        first, second = seconds_of(engine, rows, Cpu())
+        assert engine.second is not None
+        first, clock = costs.scoring(Cpu(), engine.scorer, rows, BATCH), Cpu()
+        measure = functools.partial(costs.candidates, clock, engine.second.scorer, rows)
         audited = engine.edition.policy.arms.audit_rows
-        most = max(2, proposal.proposed(first, second, traffic, arguments.share, audited))
+        most = max(2, proposal.settled(first, measure, traffic, arguments.share, audited))
+        second = measure(most + audited)
         made = policy(kind, names, most)
         ours, theirs = spent(store_of(kind, names, most), made, arguments.records)
         whole = theirs / ours

@@ -154,9 +154,8 @@ def report(name: str, said: Told) -> None:
     close = [p for p in similar(said.texts, SEVEN) if said.meanings[p[0]] == said.meanings[p[1]]]
     closer = [pair for pair in close if pair[2] >= EIGHT]
     print(f"\n{name}: {len(said.texts)} texts; of pairs that mean the same {len(close)}",
-          f"overlap by 0.7,
-          f"{len(closer)} by 0.8\n\n| key | texts joined | pairs | same intent | and same slots "
-          "| found of 0.7 | of 0.8 | texts changed |")  # fmt: skip
+          f"overlap by 0.7, {len(closer)} by 0.8\n\n| key | texts joined | pairs "
+          "| same intent | and same slots | found of 0.7 | of 0.8 | texts changed |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
     for label, key in KEYS.items():
         keys = [key(text) for text in said.texts]

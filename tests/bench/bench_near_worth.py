@@ -126,7 +126,8 @@ def main(arguments: argparse.Namespace) -> None:
     texts = features.texts(rows, "corpus", encoder.features, split="test")
     reading(rows, texts, encoder)
     room = round(arguments.keep * (EVENTS - FIRST))
-    print(f"{EVENTS - FIRST} events, {arguments.keep:.0%} kept, {arguments.seeds} seeds")
+    if arguments.seeds:
+        print(f"{EVENTS - FIRST} events, {arguments.keep:.0%} kept, {arguments.seeds} seeds")
     for name, scenario in SCENARIOS.items() if arguments.seeds else ():
         hits: dict[str, list[Ints64]] = {arm: [] for arm in ARMS}
         buckets: dict[str, list[float]] = {arm: [] for arm in ARMS}

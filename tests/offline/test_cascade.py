@@ -22,7 +22,7 @@ CASCADE = """\
   scores: [{kind: entropy}, {kind: el2n}]
   select: {kind: weighted, options: {score: el2n}}
   cascade:
-    candidates: 60
+    candidates: 40
     scores: [{kind: tracin}]
     select: {kind: weighted, options: {score: tracin}}
 """
@@ -64,7 +64,7 @@ def test_a_file_is_selected_in_two_stages_and_verified(
     assert len(made) == int(windows) + 1, "and the lesson"
     for name in made[1:]:
         manifest = registry.manifest(int(name.split("/")[1]))
-        assert manifest.cascade.candidates == 60 and manifest.cold == ""
+        assert manifest.cascade.candidates == 40 and manifest.cold == ""
         assert 20 < manifest.arms["selected"] <= 30
 
 

@@ -20,13 +20,14 @@ def case() -> Case:
 
 
 @pytest.mark.parametrize("batch_records", [1, 13])
-@pytest.mark.parametrize("together", [1, 30])
+@pytest.mark.parametrize(("together", "held"), [(1, 1 << 20), (30, 1 << 20), (4096, 20)])
 def test_every_object_is_the_same_however_many_are_offered_at_once(
-    together: int, batch_records: int, monkeypatch: pytest.MonkeyPatch
+    together: int, held: int, batch_records: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = case()
     whole = play(world, Schedule(batch_records=1000, poll_records=1000))
     monkeypatch.setattr(gather, "TOGETHER", together)
+    monkeypatch.setattr(gather, "MOST_HELD", held)
     other = play(world, Schedule(batch_records=batch_records))
     names = [n for prefix in ("parts/", "ledgers/", "shards/") for n in whole.list(prefix)]
     assert names and {n: other.get(n) for n in names} == {n: whole.get(n) for n in names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,14 +18,17 @@ from daemon.decode.near import Identity, folding
 from daemon.offline import selection
 from daemon.policy import Arms, Kind, Policy, Quarantine
 from daemon.ports import LaneId, Store
+from daemon.sources import replay
+from daemon.stores import local
 from tests.cases import LABELS, Case, Edition, Schedule, random_case, schedules
 from tests.erasing import ASKED, ask
+from tests.replay.test_crashes import record
 from tests.selection import WAITS, brute_force, lane_split, ledger_rows, run, selected
 from tests.streams import CLASSES, PERIOD_MS, Record, say, small_policy
 from tests.unit.test_novelty import STREAM, novel
 from tests.unit.test_offline_selection import candidates, engine_of, shown, told
 from tests.unit.test_verify import fates
-from tests.worlds import outcome, play, shards
+from tests.worlds import outcome, play, publish_all, shards, world_of
 
 WAYS = ("{}", "{}", "um, {}", "{} please!", "can you {}?", "hey, i'd like to {}", "So: {}.")
 OPEN = Quarantine(assumed_rate=0.0)
@@ -132,6 +136,21 @@ def test_any_schedule_gives_the_same_shards(seed: int) -> None:
     case = nearly_all(random_case(seed), "near-en" if seed % 4 else "near", seed)
     first, *others = [outcome(play(case, schedule)) for schedule in schedules(seed, 2)]
     assert first and all(other == first for other in others)
+
+
+def test_a_recording_on_disk_is_replayed_to_the_same_bytes(tmp_path: Path) -> None:
+    """Recorded once, replayed into two stores in another order and in other batches."""
+    case = nearly_all(random_case(17), "near-en", 17)
+    record(case, tmp_path / "recording")
+    found = []
+    for order, batch in ((1, 1), (2, 500)):
+        store = local.build(local.Options(str(tmp_path / f"store {order}")))
+        publish_all(case, store)
+        options = replay.Options(str(tmp_path / "recording"), order=order, lanes_at_once=order)
+        source: Any = replay.build(options)
+        assert world_of(case, store).loop(source, batch_records=batch).run()
+        found.append(outcome(store))
+    assert len(found[0]) > 3 and found[0] == found[1]
 
 
 def test_an_edition_that_keeps_texts_makes_what_it_made_before() -> None:

@@ -76,6 +76,10 @@ ADVISED = {
     "measures the label noise, so nothing is quarantined; set quarantine.assumed_rate if you know "
     "it",
     "policy: {arms: {audit_rows: 0}, quarantine: {assumed_rate: 0.1}}": "",
+    "policy: {identity: near-en}": "policy.identity: near-en takes every text without a locale for "
+    "English; map policy.record.locale where other languages are spoken, or take near",
+    "policy: {identity: near-en, record: {locale: nlu.locale}}": "",
+    "policy: {identity: near}": "",
     "process: {poll_records: 255}": "process.poll_records: 255 is below batch_records 256, no "
     "batch is ever full",
 }
