@@ -19,14 +19,15 @@ from tests.streams import CLASSES, reference, small_policy
 COSTLY = ("el2n_mean", "tracin")  # of earlier checkpoints: the label's, and the last layer's
 
 
-def cascading(candidates: int = 24, **changes: Any) -> Policy:
-    """A policy whose second stage runs three checkpoints."""
-    cascade = Cascade(
-        candidates, tuple(map(Kind, COSTLY)), Kind("weighted", {"score": "el2n_mean", "eps": 0.02})
-    )
+SECOND = Kind("weighted", {"score": "el2n_mean", "eps": 0.02})
+
+
+def cascading(candidates: int = 24, second: Kind = SECOND, **changes: Any) -> Policy:
+    """A policy whose second stage runs three checkpoints; pools hold more than it takes."""
+    cascade = Cascade(candidates, tuple(map(Kind, COSTLY)), second)
     given: dict[str, Any] = {
-        "capacity_rows": 8, "rolling": None, "cascade": cascade,
-        "arms": Arms(audit_rows=9, random_rows=7, review_rows=6),
+        "capacity_rows": 8, "pool_rows": candidates + 16, "rolling": None, "cascade": cascade,
+        "arms": Arms(audit_rows=9, random_rows=40, review_rows=6),
         "select": Kind("weighted", {"score": "el2n"}),
         "groups": Groups(by=("label", "argmax"), support=3, limit=5),
         "quarantine": Quarantine(assumed_rate=0.1),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from daemon.config.settings import Stream
+from daemon.learning.cascade import Cascade
 from daemon.policy import Groups, Kind, Policy, Quarantine
 from daemon.ports import LaneId
 from tests.streams import CLASSES, PERIOD_MS, Record, say, small_policy
@@ -178,7 +179,32 @@ def random_case(seed: int, *, windows: int = 6, per_window: int = 14) -> Case:
         classes = rng.choice([CLASSES, MORE_CLASSES])
         editions.append(Edition(later, at + windows // 2, classes, seed=1))
     stream, step = random_stream(rng), rng.choice([1, 1, 3])
-    return Case(records, kinds, stream, novel(editions, random.Random(f"novel {seed}")), step)
+    made = novel(editions, random.Random(f"novel {seed}"))
+    return Case(records, kinds, stream, cascaded(made, random.Random(f"cascade {seed}")), step)
+
+
+def cascaded(editions: tuple[Edition, ...], rng: random.Random) -> tuple[Edition, ...]:
+    """Every fourth case has two stages, in some not from the first edition on, or not to the last.
+    Their second scores need no other checkpoint: this is about when and where they act."""
+    if rng.random() < 3 / 4:
+        return editions
+    chosen = rng.choice([range(len(editions)), [rng.randrange(len(editions))]])
+    made = list(editions)
+    for number in chosen:
+        policy = made[number].policy
+        score = rng.choice(["least_confidence", "loss"])  # one of them needs a label
+        second = Cascade(
+            policy.capacity_rows + rng.choice([1, 6, 30]),
+            (Kind(score),),
+            Kind("weighted", {"score": score, "eps": 0.05}),
+        )
+        reservoir = Kind("balanced") if policy.reservoir.kind == "newest" else policy.reservoir
+        groups = msgspec.structs.replace(policy.groups, by=("label", "argmax"))
+        policy = msgspec.structs.replace(
+            policy, cascade=second, rolling=None, reservoir=reservoir, groups=groups
+        )
+        made[number] = dataclasses.replace(made[number], policy=policy)
+    return tuple(made)
 
 
 def novel(editions: list[Edition], rng: random.Random) -> tuple[Edition, ...]:

@@ -21,7 +21,7 @@ from msgspec import UnsetType
 
 from daemon.decode.fields import answer_fields, as_name, fixed_source, record_fields, signals_struct
 from daemon.decode.leaves import Leaves, Reader
-from daemon.decode.near import Fold
+from daemon.decode.near import Fold, unfolded
 from daemon.decode.normalise import Normaliser
 from daemon.decode.slots import canonical_slots
 from daemon.decode.utterance import Answer, LabelSource, Utterance, pseudonym
@@ -72,7 +72,7 @@ class Decoder:
         fold: Fold | None = None,
     ) -> None:
         self._limits = limits
-        self._normalise, self._fold = normalise, fold
+        self._normalise, self._fold = normalise, fold or unfolded
         self._pseudonym = pseudonym(key) if mapping.user else None
         self._fixed_source = fixed_source(mapping)
         self._signals = signals_struct(sorted(mapping.signals))
@@ -99,8 +99,7 @@ class Decoder:
             return key_text
         if locale is not None and not self._is_locale(locale):
             return Reason.BAD_LOCALE
-        if self._fold:
-            key_text = self._fold(key_text, locale)
+        key_text = self._fold(key_text, locale)
         if slots is not None:
             slots = canonical_slots(slots, len(text))
             if slots is None:

@@ -69,6 +69,11 @@ def folding(identity: Identity) -> Fold | None:
     return {"near": _near, "near-en": _near_english}.get(identity)
 
 
+def unfolded(text: str, _locale: str | None) -> str:
+    """The normalised text itself."""
+    return text
+
+
 def _near(text: str, _locale: str | None) -> str:
     if not _MARKED.search(text):
         return text

@@ -1,4 +1,4 @@
-"""From costs and traffic to a number of candidates. The number decides; the share only proposes."""
+"""From costs and traffic to a number of candidates: it decides, the share only proposes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from daemon.learning.cascade import candidates as configured
 from daemon.policy import Policy
 from daemon.registry import versions
 from daemon.shards import shard
-
 
 LOOKS = 3  # until a number of candidates costs what it was proposed for
 

@@ -16,7 +16,7 @@ from msgspec import UnsetType
 
 from buffers import draw
 from buffers.base import Ids
-from daemon.decode.near import folding
+from daemon.decode.near import folding, unfolded
 from daemon.decode.normalise import normaliser
 from daemon.lanes.pin import FIRST
 from daemon.learning import rules as rulebook
@@ -54,7 +54,7 @@ def text_keys(
     """(n, 2) what is kept once where the policy keeps texts once. Texts as they came."""
     normalise = normaliser(policy.normaliser, policy.unicode)
     spoken = locales or [None] * len(texts)
-    fold = folding(policy.identity) or (lambda text, _locale: text)
+    fold = folding(policy.identity) or unfolded
     folded = (fold(normalise(text), at) for text, at in zip(texts, spoken, strict=True))
     said = [f"{at or ''}\x1f{text}" for text, at in zip(folded, spoken, strict=True)]
     return draw.identity(key, "text", said)

@@ -159,7 +159,9 @@ def main(arguments: argparse.Namespace) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data")
+    parser.add_argument("data", nargs="?", help="a folder of rows; nothing is measured without")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--keep", type=float, default=0.2)
-    main(parser.parse_args())
+    given = parser.parse_args()
+    if given.data:
+        main(given)

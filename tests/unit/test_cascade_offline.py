@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,17 +14,25 @@ from daemon.offline.terms import Candidates
 from daemon.policy import Kind
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
-from tests.cascading import COSTLY, cascading, one_stage, published
+from daemon.shards import seconds
+from tests.cascading import COSTLY, SECOND, cascading, one_stage, published
 from tests.cases import Case, Edition, Schedule
 from tests.selection import WAITS, labelled, lane_split, shard_rows
-from tests.streams import CLASSES, KEY
+from tests.streams import CLASSES, KEY, say
 from tests.unit.test_offline_selection import shown, told
 from tests.worlds import play, shards
 
+TEMPERED = Kind("tempered", {"score": "el2n_mean", "quarantine": False})
 
-@pytest.mark.parametrize(("candidates", "texts"), [(12, 60), (24, 90), (80, 70)])
-def test_a_shard_of_a_cascade_is_what_is_selected_in_memory(candidates: int, texts: int) -> None:
-    policy = cascading(candidates)
+
+@pytest.mark.parametrize(
+    ("candidates", "texts", "second"),
+    [(9, 60, SECOND), (24, 90, SECOND), (80, 70, SECOND), (24, 90, TEMPERED)],
+)
+def test_a_shard_of_a_cascade_is_what_is_selected_in_memory(
+    candidates: int, texts: int, second: Kind
+) -> None:
+    policy = cascading(candidates, second)
     log = lane_split(labelled(140, texts), 3)
     case = Case(log, dict.fromkeys(log, "utterances"), WAITS, (Edition(policy),))
     store = play(case, Schedule(), store=published(policy))
@@ -35,8 +44,8 @@ def test_a_shard_of_a_cascade_is_what_is_selected_in_memory(candidates: int, tex
     read, labels = [u.key_text for u in said], [u.label for u in said]
     first = engine.scorer.score(read, labels)
     assert engine.second is not None
-    second = engine.second.scorer.score(read, labels)
-    scored = replace(first, scores={**first.scores, **second.scores})
+    later = engine.second.scorer.score(read, labels)
+    scored = replace(first, scores={**first.scores, **later.scores})
     keys = terms.text_keys([u.text for u in said], policy, KEY)
     rows = Candidates(scored, keys, terms.names_of(scored, labels, policy, CLASSES))
     kept = selection.select(rows, rules, policy.capacity_rows)
@@ -44,6 +53,27 @@ def test_a_shard_of_a_cascade_is_what_is_selected_in_memory(candidates: int, tex
     manifest = shards(store)[5]
     assert kept.taus == {n: t for n, t in manifest.taus.items() if not n.startswith("arm:")}
     assert len(kept.rows) + len(kept.contradicted) == policy.capacity_rows
+
+
+@pytest.mark.parametrize("identity", ["text", "near-en", "id"])
+def test_candidates_are_read_as_records_are(identity: Any) -> None:
+    """Parts hold what was said as it was received; the model reads what it is kept once by."""
+    policy = cascading(24, identity=identity)
+    log = lane_split([say(n, f"Please,  SAY it {n} TIMES", CLASSES[n % 4]) for n in range(60)], 2)
+    case = Case(log, dict.fromkeys(log, "utterances"), WAITS, (Edition(policy),))
+    store = play(case, Schedule(), store=published(policy))
+    registry = Registry(store)
+    registry.read_editions()
+    engine = Engines(store, KEY, threads=1).of(registry.editions[0])
+    said = engine.decoder.decode([v for lane in sorted(log) for _, v in log[lane]]).utterances
+    assert {u.key_text == u.text for u in said} == {False}
+    read = [u.text if identity == "id" else u.key_text for u in said]
+    assert engine.second is not None
+    scores = engine.second.scorer.score(read, [u.label for u in said]).scores["tracin"]
+    expected = {(f"u/{at // 30}", at % 30): step for at, step in enumerate(scores.tolist())}
+    held = seconds.decode(store.get(seconds.name(5))).columns
+    found = zip(held["lane"], held["position"], held["score_tracin"], strict=True)
+    assert all(expected[lane, position] == step for lane, position, step in found)
 
 
 def test_rules_of_a_sample_know_how_both_stages_are_spread() -> None:

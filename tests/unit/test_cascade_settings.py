@@ -9,11 +9,15 @@ import pytest
 
 from daemon.config.reader import parse
 from daemon.config.sanity import advice
+from daemon.lanes import part as parts
 from daemon.learning.cascade import Cascade
 from daemon.policy import Kind
 from daemon.ports import EXIT_CONFIG, Fatal
 from daemon.registry.publish import Published
+from daemon.shards import seconds
 from daemon.stores.memory import MemoryStore
+from tests.selection import labelled, lane_split
+from tests.streams import ListSource, World
 from tests.supplied import policy, published, put
 from tests.unit.test_config import BASE, message
 
@@ -158,3 +162,15 @@ def test_utterances_run_one_checkpoint_and_candidates_all() -> None:
     assert isinstance(outcome, Published)
     assert outcome.passes == 1 and outcome.second == {"label", "history", "hidden_history"}
     assert set(outcome.edition.half.histograms) == {"entropy", "el2n", "tracin"}
+
+
+def test_without_a_cascade_no_object_names_one() -> None:
+    log = lane_split(labelled(40), 2)
+    world = World()
+    assert world.loop(ListSource(log)).run()
+    for name in world.store.list(""):
+        assert not name.startswith(seconds.PREFIX)
+        if name.startswith(("editions/", "shards/")) and name.endswith(".json"):
+            assert b"cascade" not in world.store.get(name)
+        if name.startswith(parts.PREFIX):
+            assert parts.decode(world.store.get(name)).manifest.version == 1

@@ -23,7 +23,7 @@ from daemon.stores import local
 from tests.cases import LABELS, Case, Edition, Schedule, random_case, schedules
 from tests.erasing import ASKED, ask
 from tests.replay.test_crashes import record
-from tests.selection import WAITS, brute_force, lane_split, ledger_rows, run, selected
+from tests.selection import WAITS, brute_force, lane_split, ledger_rows, run, selected, shard_rows
 from tests.streams import CLASSES, PERIOD_MS, Record, say, small_policy
 from tests.unit.test_novelty import STREAM, novel
 from tests.unit.test_offline_selection import candidates, engine_of, shown, told
@@ -75,6 +75,8 @@ def test_a_shard_is_the_brute_force_selection_of_its_buckets(lanes: int) -> None
         of_key.setdefault((row["group"], row["key_hi"], row["key_lo"]), set()).add(scores)
     assert len({key[1] for key in of_key}) == 25, "every surface of a text is in its bucket"
     assert all(len(scores) == 1 for scores in of_key.values()), "the model reads the bucket"
+    unshown = [r for r in shard_rows(store) if "selected" not in r["arms"] and r["weight"]]
+    assert unshown and {row["inclusion_probability"] for row in unshown} == {None}
 
 
 @settings(deadline=None, max_examples=10)

@@ -13,7 +13,7 @@ from scoring.scores.aum import Aum
 from scoring.scores.forgetting import Forgetting
 from scoring.training.dice import Dice
 from scoring.training.dynamics import Dynamics, Measures, measure, together
-from scoring.training.schedules import Schedule, drawn, hardest
+from scoring.training.schedules import Schedule, affordable, drawn, hardest
 from scoring.types import NO_LABEL, Floats, Outputs
 
 F = np.float32
@@ -115,6 +115,16 @@ def test_a_schedule_by_hand() -> None:
     assert [e for e in range(5) if cold.scores(e)] == [2, 4]  # nothing is known at first
     assert Schedule(kind="dynamic", warm=9).seen(5, 100) == (500, 0)
     assert [Schedule(keep=0.3).size(n) for n in (1, 10, 11)] == [1, 3, 4]
+
+
+def test_the_affordable_by_hand() -> None:
+    scores = np.array([0.5, 0.9, 0.1, 0.7], np.float32)
+    costs = np.array([2, 5, 1, 4], np.int64)  # hardest first: 5, 4, 2, 1 of 12
+    assert affordable(scores, costs, 0.5, 0.0).tolist() == [1]
+    assert affordable(scores, costs, 0.75, 0.0).tolist() == [1, 3]  # exactly 9
+    assert affordable(scores, costs, 0.5, 0.25).tolist() == [0, 3]  # without the hardest
+    assert affordable(scores, costs, 0.1, 0.0).tolist() == [1]  # one row always
+    assert affordable(scores, costs, 1.0, 0.0).tolist() == [0, 1, 2, 3]
 
 
 def test_the_hardest_by_hand() -> None:

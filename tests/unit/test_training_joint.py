@@ -231,3 +231,13 @@ def test_coarse_measures_are_near_and_training_stays_exact() -> None:
     np.testing.assert_allclose(exact.error, near.error, rtol=0.05)
     trained, other = finished(fine).learner.state(), finished(coarse).learner.state()
     assert all((trained[name] == other[name]).all() for name in trained)
+
+
+def test_a_share_of_tokens_is_no_share_of_rows() -> None:
+    made = course(Schedule(kind="dynamic", keep=0.5, by="tokens", warm=1, every=1), reduce="sum")
+    lengths = made.learner.lengths
+    made.epoch()
+    made.epoch()
+    kept = made.state()["kept"]
+    assert 0.3 * lengths.sum() < lengths[kept].sum() <= 0.5 * lengths.sum()
+    assert len(kept) < len(lengths) / 2  # a sum of errors prefers long rows
