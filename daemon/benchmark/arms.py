@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from daemon.benchmark import ours, peers, plain
 from daemon.benchmark.ours import Choice
-from daemon.benchmark.stages import Stage, judged
+from daemon.benchmark.stages import Stage
 from daemon.policy import Policy
 from scoring.types import GRID
 
@@ -95,7 +95,7 @@ def _policy(policy: Policy, stage: Stage, capacity: int, counted: float = 0.0) -
 
 def _judged(smoothing: float | None, stage: Stage, capacity: int) -> Choice:
     """As if the product ranked suspects by bare odds, or (None) by the normalised margin."""
-    return _policy(ours.default(), judged(stage, smoothing), capacity)
+    return _policy(ours.default(), ours.judged(stage, smoothing), capacity)
 
 
 def _bare(choice: Choice) -> Choice:

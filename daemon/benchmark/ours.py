@@ -6,17 +6,20 @@ are those of the rows selected from (as `sluice select` on a file has them).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 import numpy.typing as npt
 
 from buffers.base import Ids
 from daemon.benchmark.stages import Stage
 from daemon.offline import selection, terms
 from daemon.policy import Arms, Groups, Kind, Policy, Quarantine
+from scoring.rows import to_grid
+from scoring.scores.given import probability, rival
 from scoring.training.dice import Ints64
 
 BASE = Policy(
@@ -77,6 +80,24 @@ def default(
         groups=msgspec.structs.replace(BASE.groups, traffic_exponent=exponent),
         quarantine=Quarantine(margin=margin),
     )
+
+
+def judged(stage: Stage, smoothing: float | None) -> Stage:
+    """The stage with another plausibility of labels: odds so smoothed.
+
+    None: the normalised margin, (p_y - largest other p + 1) / 2, which is their limit.
+    """
+    seen, labels = stage.scored.plausibility, stage.scored.labels
+    known = np.flatnonzero(labels >= 0)
+    own = probability(stage.scored.probs, labels)[known]
+    best = rival(stage.scored.probs, labels)[known]
+    if smoothing is None:
+        value = (own - best + np.float32(1.0)) * np.float32(0.5)
+    else:
+        value = (own + smoothing) / np.maximum(own + best + 2 * smoothing, np.float32(1e-30))
+    shown = seen.copy()
+    shown[known] = to_grid(value)
+    return replace(stage, scored=replace(stage.scored, plausibility=shown))
 
 
 def choose(stage: Stage, policy: Policy, capacity: int, *, rate: float | None = None) -> Choice:

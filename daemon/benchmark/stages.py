@@ -7,7 +7,7 @@ been heard before, as texts are).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -18,8 +18,6 @@ from daemon.monitors import noise
 from scoring import kinds
 from scoring.grade import grade
 from scoring.models.base import softmax
-from scoring.rows import to_grid
-from scoring.scores.given import probability, rival
 from scoring.training.accuracy import indices
 from scoring.training.descent import Head
 from scoring.training.dice import Dice, Ints64
@@ -73,24 +71,6 @@ class Stage:
     def noise(self) -> noise.Interval:
         """The audited share of wrong labels."""
         return noise.wilson(self.wrong, len(self.audit))
-
-
-def judged(stage: Stage, smoothing: float | None) -> Stage:
-    """The stage with another plausibility of labels: odds so smoothed.
-
-    None: the normalised margin, (p_y - largest other p + 1) / 2, which is their limit.
-    """
-    seen, labels = stage.scored.plausibility, stage.scored.labels
-    known = np.flatnonzero(labels >= 0)
-    own = probability(stage.scored.probs, labels)[known]
-    best = rival(stage.scored.probs, labels)[known]
-    if smoothing is None:
-        value = (own - best + np.float32(1.0)) * np.float32(0.5)
-    else:
-        value = (own + smoothing) / np.maximum(own + best + 2 * smoothing, np.float32(1e-30))
-    shown = seen.copy()
-    shown[known] = to_grid(value)
-    return replace(stage, scored=replace(stage.scored, plausibility=shown))
 
 
 def stage(world: World) -> Stage:

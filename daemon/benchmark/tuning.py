@@ -17,7 +17,7 @@ from daemon.benchmark.arms import Arm
 from daemon.benchmark.cells import Cell, Key
 from daemon.benchmark.features import Texts
 from daemon.benchmark.ours import Choice
-from daemon.benchmark.stages import Stage, judged
+from daemon.benchmark.stages import Stage
 from daemon.policy import Policy
 from daemon.ports import Clock, Store
 
@@ -72,7 +72,7 @@ def _counted(power: float, stage: Stage, capacity: int) -> Choice:
 
 def _judged(smoothing: float | None, stage: Stage, capacity: int) -> Choice:
     """What was chosen, with suspects by odds so smoothed, or (None) by the normalised margin."""
-    return _plain(ours.default(), judged(stage, smoothing), capacity)
+    return _plain(ours.default(), ours.judged(stage, smoothing), capacity)
 
 
 def keys(corpora: Mapping[str, Texts], seeds: int) -> Iterator[Key]:

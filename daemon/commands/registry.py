@@ -111,10 +111,14 @@ def _window(session: Session, window: int, *, as_json: bool) -> None:
 
 def _spreads(history: History, rules: Rules) -> list[tuple[str, str]]:
     """Of each score that is weighed, the two quantiles that the policy maps between."""
-    reads = history.engines.of(rules.edition).grading.policy.reads
+    graded = history.engines.of(rules.edition).grading
+    stages = [("weight", graded.policy.reads, rules.terms.spreads)]
+    if graded.second is not None and rules.second is not None:
+        stages.append(("second weight", graded.second.policy.reads, rules.second.spreads))
     return [
-        (f"weight by {name}", f"between {spread.low}/4096 and {spread.high}/4096")
-        for name, spread in zip(reads, rules.terms.spreads, strict=True)
+        (f"{stage} by {name}", f"between {spread.low}/4096 and {spread.high}/4096")
+        for stage, reads, spreads in stages
+        for name, spread in zip(reads, spreads, strict=True)
     ]
 
 

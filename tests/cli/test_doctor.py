@@ -99,9 +99,9 @@ def test_a_table_of_scores_and_a_number_of_candidates(
     _, _, told = checked(capsys, root)
     assert "say --per-second: no window has a shard" in told
     assert call(root, "run") == EXIT_OK
-    for command in ("verify", "report"):
+    for command in ("verify", "report", "registry"):
         assert call(root, command, "last") == EXIT_OK
-    capsys.readouterr()
+    assert "second weight by tracin" in capsys.readouterr().out
     assert call(root, "doctor", "--json", "--per-second", "2000", "--budget-share", "0.5") == 0
     out, err = capsys.readouterr()
     rows = {r["score"]: r for r in map(json.loads, out.splitlines()) if "score" in r}

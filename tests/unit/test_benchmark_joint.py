@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 
 from daemon import __main__ as command_line
-from daemon.benchmark import courses, joint, lessons, trial_tables, trials
+from daemon.benchmark import courses, joint, lessons, trial_pages, trial_tables, trials
 from daemon.benchmark.lessons import Lesson
+from daemon.benchmark.pages import Run
 from daemon.benchmark.schools import School
+from daemon.benchmark.statistics import Interval
+from daemon.benchmark.trial_tables import Line
 from daemon.benchmark.trials import Key, Plan, Trial
 from daemon.clock import SystemClock
 from daemon.corpus import Corpus, Row
 from daemon.ports import Fatal
 from daemon.stores.memory import MemoryStore
+from scoring.training.mistakes import RATES
 from scoring.training.schedules import Schedule
 from tests import tiny_bert
 
@@ -204,6 +208,26 @@ def test_lines_hold_arms_against_the_same_seeds() -> None:
     assert random.to_full["accuracy"].estimate == pytest.approx(-4 / asked)  # of seed 0 alone
     assert not full.to_full and not full.to_random
     assert random.tokens == (0.5, 0.5, 0.5)
+    page = trial_pages.page([full, random], [], Run("bench", "here", 0.0))
+    assert "## tiny: clean, test" in page
+
+
+def test_goals_follow_from_the_figures() -> None:
+    def verdicts(gain: Interval, cpu: Interval, seeds: int, budget: float) -> list[str]:
+        figures = dict.fromkeys(RATES, gain)
+        line = Line("tiny", "clean", 100, 4, 1, "dynamic-mean", budget, seeds, 50.0, 0.0, figures,
+                    {}, figures, {}, cpu, cpu, 1.0)  # fmt: skip
+        page = trial_pages.page([line], [], Run("bench", "here", 0.0))
+        rows = [row for row in page.splitlines() if row.startswith("| tiny, clean")]
+        return [row.split("|")[-2].strip() for row in rows]
+
+    equal, worse = Interval(-0.01, -0.02, 0.001), Interval(-0.03, -0.04, -0.02)
+    fast, slow = Interval(0.7, 0.68, 0.72), Interval(0.4, 0.39, 0.41)
+    assert verdicts(equal, fast, 3, 0.5) == ["yes", "yes", "yes, surely"]
+    assert verdicts(equal, fast, 1, 0.5) == ["yes", "yes", "yes"]
+    assert verdicts(worse, slow, 3, 0.5) == ["**no**", "**no**", "**no**"]
+    assert verdicts(equal, fast, 3, 0.2) == ["yes", "yes", "yes, surely"]
+    assert verdicts(worse, slow, 3, 0.2) == ["**no**", "**no**", "**no**"]
 
 
 def test_the_command_leaves_a_page(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -250,4 +274,4 @@ def test_rows_without_tags_are_refused() -> None:
 def test_what_is_planned_exists() -> None:
     made = joint.plan(joint.Asked(None, None, None, 1, 100, 4, 1), {"tiny": CORPUS})
     assert set(made.arms) == set(lessons.SETTINGS)
-    assert joint.size(made, {"tiny": CORPUS}) == 13 + 18 + 14
+    assert joint.size(made, {"tiny": CORPUS}) == 15 + 18 + 14

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.benchmark import claims, goals, stages, statistics, worlds
+from daemon.benchmark import claims, goals, ours, stages, statistics, worlds
 from daemon.benchmark.claims import CLAIMS, Claim
 from daemon.benchmark.statistics import Interval
 from daemon.benchmark.tables import Line, Results
@@ -121,11 +121,11 @@ def test_a_relative_error_is_of_the_random_arm() -> None:
 
 def test_plausibility_is_by_smoothed_odds_and_can_be_another() -> None:
     stage = stages.stage(worlds.make(numbers(), TINY, 0))
-    ours = stage.scored.plausibility / GRID
+    shipped = stage.scored.plausibility / GRID
     odds, smoothed, margin = (
-        stages.judged(stage, smoothing).scored.plausibility / GRID for smoothing in (0.0, 0.1, None)
+        ours.judged(stage, smoothing).scored.plausibility / GRID for smoothing in (0.0, 0.1, None)
     )
-    np.testing.assert_array_equal(stages.judged(stage, 1 / 32).scored.plausibility / GRID, ours)
+    np.testing.assert_array_equal(ours.judged(stage, 1 / 32).scored.plausibility / GRID, shipped)
     probs, labels = stage.scored.probs, stage.scored.labels
     for row in range(0, len(labels), 37):
         own = probs[row, labels[row]]
