@@ -118,7 +118,7 @@ def goals_page(results: Results, run: Run) -> str:
     rows = [(goal.scenario, goal.goal, goal.ours, _reached(goal)) for goal in goals.goals(results)]
     told = (
         f"{run.told()}. Policy `{goals.OURS}`, the same for every row, chosen on validation rows "
-        "([default.md](default.md)). Differences in points. `yes, surely`: the whole interval.\n"
+        "(docs/results/default.md). Differences in points. `yes, surely`: the whole interval.\n"
     )
     header = ("scenario", "goal", "ours", "reached")
     return "\n".join(("# Goals\n", told, table(header, rows)))

@@ -69,7 +69,7 @@ def in_one_lane(empty: Store) -> list[Any]:
     return kept(run(empty, lane_split(labelled(90, 50), 1)))
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(rng=st.randoms(use_true_random=False), lanes=st.integers(1, 7), batch=st.integers(1, 40))
 def test_order_lanes_and_batches_change_nothing(
     empty: Store, in_one_lane: list[Any], rng: Any, lanes: int, batch: int
