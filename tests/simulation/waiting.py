@@ -92,7 +92,10 @@ class _Counted(Gathering):
 
     def __init__(self, rules: Any, scores: Any) -> None:
         self.rules, self.scores, self.records = rules, (), 0
-        self.ledger = cast(Any, self)
+        self._ledger = cast(Any, self)
+
+    def _settle(self) -> None:
+        """Nothing is offered."""
 
     def taus(self) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
         return {}, {}, {}
