@@ -131,8 +131,14 @@ class Cascading:
         """There is more to score."""
         return self._work is not None
 
-    def ready(self, window: int, read: Callable[[int], Inputs | None]) -> Inputs | None:
-        """All that the shard of a window is a function of; None while it waits, or is scored."""
+    def ready(self, window: int | None, read: Callable[[int], Inputs | None]) -> Inputs | None:
+        """All that the shard of a window is a function of; None while it waits, or is scored.
+
+        None for the window: no shard is due, for another process made the one that we worked on.
+        """
+        if window is None:
+            self._work = None
+            return None
         work = self._work
         if work is None or work.inputs.rules.window != window:
             self._work, inputs = None, read(window)

@@ -35,7 +35,7 @@ class Settler:
         progress = self._registry.progress
         assert progress is not None
         window = progress.next_shard()
-        inputs = None if window is None else self._cascading.ready(window, self.inputs)
+        inputs = self._cascading.ready(window, self.inputs)
         if window is None or inputs is None:
             return None
         made = assemble.assemble(inputs)

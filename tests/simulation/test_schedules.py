@@ -171,6 +171,11 @@ def test_two_processes_on_the_same_lanes_make_the_same_shards(group: int) -> Non
     assert sum(check_rivals(seed) for seed in range(300 + 2 * group, 302 + 2 * group)) > 0
 
 
+def test_who_scored_for_a_shard_that_another_made_comes_to_its_end() -> None:
+    """The last shard of this world has a second stage, and both processes are at it."""
+    check_rivals(425)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(400, 460))
 def test_two_processes_make_the_same_shards_in_many_worlds(seed: int) -> None:
