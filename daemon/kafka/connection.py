@@ -7,7 +7,7 @@ from collections import deque
 from kafka.errors import KafkaError
 
 from daemon.kafka.clients import UNCLEAR, Clients, dial, refused, start
-from daemon.kafka.diagnosis import Cause, Witness
+from daemon.kafka.diagnosis import SILENT, Cause, Witness
 from daemon.kafka.line import Line, subscribe
 from daemon.kafka.polling import Broken
 from daemon.kafka.settings import Options
@@ -52,9 +52,9 @@ class Connection:
         found = dial(self._options, self._witness, self.topics)
         if isinstance(found, Clients):
             return self._subscribe(found)
-        if found is not UNCLEAR:
+        if self._known is None or found not in (UNCLEAR, SILENT):
             self._known = found  # an attempt that timed out tells less than the one before
-        cause = self._known or found
+        cause = self._known
         if now - self._away_since > self._options.client.away_timeout_ms / 1000:
             raise refused(cause)
         self.trouble = cause.text
@@ -78,6 +78,7 @@ class Connection:
             )
         self._breaks.append(now)
         self._away_since = self._dial_at = now
+        self._known = self._witness.cause()
         if self.line is not None:
             self.line.hang_up()
         self.line, self.trouble = None, self._said(f"the client broke by {error}")
