@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import Counter
 from fractions import Fraction
 from typing import Any
@@ -17,6 +19,7 @@ from daemon.learning import rules as rulebook
 from daemon.policy import Policy
 from daemon.ports import LaneId, Store
 from daemon.registry.registry import Registry
+from daemon.shards import merge
 from tests.cases import LABELS, Case, Edition, Schedule
 from tests.streams import CLASSES, KEY, PERIOD_MS, Record, say
 from tests.worlds import play, shards
@@ -100,3 +103,14 @@ def brute_force(rows: list[dict[str, Any]], store: Store, capacity: int) -> dict
         name = rules.groups[group]
         taus[name] = min(rank, taus.get(name, NEVER))
     return {"kept": kept, "taus": taus}
+
+
+def total(taken: dict[int, merge.Taken]) -> float:
+    """How many there are in the traffic, as Horvitz and Thompson estimate it of what was taken."""
+    return sum(1 / one.arms["selected"] for one in taken.values())
+
+
+def z_score(found: list[float], truth: int) -> float:
+    """How many standard errors the mean of these estimates is off."""
+    error = statistics.stdev(found) / math.sqrt(len(found))
+    return (statistics.mean(found) - truth) / error

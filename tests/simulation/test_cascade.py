@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import random
-import statistics
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +28,7 @@ from daemon.shards.late import Late
 from daemon.shards.pool import Pooled, offer, pooled
 from scoring.supplies import shares
 from tests.cascading import cascading, published
+from tests.selection import total, z_score
 from tests.streams import CLASSES, PERIOD_MS, say
 
 POPULATION, CAPACITY, CANDIDATES = 120, 12, 18
@@ -171,18 +170,10 @@ def estimates() -> tuple[list[float], list[float]]:
     return both, alone
 
 
-def total(taken: dict[int, merge.Taken]) -> float:
-    return sum(1 / one.arms["selected"] for one in taken.values())
-
-
-def z_score(found: list[float]) -> float:
-    error = statistics.stdev(found) / math.sqrt(len(found))
-    return (statistics.mean(found) - POPULATION) / error
-
-
 def test_chances_of_two_stages_give_unbiased_totals(
     estimates: tuple[list[float], list[float]],
 ) -> None:
     """One draw for both: 1 - exp(-min(w1 tau1, w2 tau2)); within three standard errors."""
-    assert abs(z_score(estimates[0])) < 3
-    assert z_score(estimates[1]) < -3, "the second stage alone is biased, so this can fail"
+    assert abs(z_score(estimates[0], POPULATION)) < 3
+    blind = z_score(estimates[1], POPULATION)
+    assert blind < -3, "the second stage alone is biased, so this can fail"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -29,7 +27,7 @@ from daemon.shards.late import match
 from daemon.shards.pool import pooled
 from daemon.stores.memory import MemoryStore
 from tests.cases import LABELS
-from tests.selection import labelled, lane_split, run, selected, shard_rows
+from tests.selection import labelled, lane_split, run, selected, shard_rows, total, z_score
 from tests.streams import CLASSES, PERIOD_MS, Record, publish_table, say, small_policy
 from tests.worlds import shards
 
@@ -210,18 +208,10 @@ def estimates(request: pytest.FixtureRequest) -> tuple[list[float], list[float]]
     return both, alone
 
 
-def total(taken: dict[int, merge.Taken]) -> float:
-    return sum(1 / one.arms["selected"] for one in taken.values())
-
-
-def z_score(found: list[float]) -> float:
-    error = statistics.stdev(found) / math.sqrt(len(found))
-    return (statistics.mean(found) - POPULATION) / error
-
-
 def test_inclusion_probabilities_of_two_stages_give_unbiased_totals(
     estimates: tuple[list[float], list[float]],
 ) -> None:
     """One draw for both stages: 1 - exp(-min(w1 tau1, w2 tau2)); within three standard errors."""
-    assert abs(z_score(estimates[0])) < 3
-    assert z_score(estimates[1]) < -3, "the second stage alone is biased, so this can fail"
+    assert abs(z_score(estimates[0], POPULATION)) < 3
+    blind = z_score(estimates[1], POPULATION)
+    assert blind < -3, "the second stage alone is biased, so this can fail"
