@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from kafka import KafkaAdminClient, KafkaConsumer
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import KafkaNetSocket
 
 from daemon.kafka.diagnosis import Cause, Witness, knock
 from daemon.kafka.settings import Options
@@ -21,6 +22,25 @@ RETRY_SECONDS = 0.5
 UNCLEAR = Cause(
     "the brokers do not tell who they are", "what do their logs say of us?", certain=False
 )
+
+
+class Attempt(KafkaNetSocket):  # type: ignore[misc]  # the library has no types
+    """Connects as the library does, by its registry of schemes, and closes what did not connect.
+
+    The library (3.0) leaves the socket of an attempt that was refused, timed out or was given up
+    to the garbage collector, wherever that runs next.
+    """
+
+    SCHEMES = ("attempt",)
+
+    async def sock_connect(
+        self, net: Any, sock: Any, sockaddr: Any, timeout_at: float | None = None
+    ) -> Any:
+        with ExitStack() as failed:
+            failed.callback(sock.close)
+            await super().sock_connect(net, sock, sockaddr, timeout_at=timeout_at)
+            failed.pop_all()
+            return sock
 
 
 class Clients(NamedTuple):
@@ -103,6 +123,6 @@ def open_client(kind: Any, arguments: dict[str, Any]) -> Any:
             client.cluster.config["allow_auto_create_topics"] = False
             return client
 
-        opened = kind(kafka_client=network, **arguments)
+        opened = kind(kafka_client=network, proxy_url=f"{Attempt.SCHEMES[0]}://", **arguments)
         made.pop_all()
         return opened
