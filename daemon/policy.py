@@ -113,9 +113,9 @@ class Arms(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Quarantine(Struct, frozen=True, forbid_unknown_fields=True):
-    """Suspect labels: plausibility under the quantile at min(cap, margin x upper noise bound)."""
+    """Suspect labels: plausibility under the quantile at min(cap, margin x audited noise rate)."""
 
-    margin: Annotated[float, Meta(ge=0.1, le=3.0)] = 0.8
+    margin: Annotated[float, Meta(ge=0.1, le=3.0)] = 1.0
     cap: Share = 0.4
     assumed_rate: Annotated[
         Share | None,

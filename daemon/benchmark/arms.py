@@ -24,7 +24,6 @@ BY_LABEL = ("el2n", "loss", "pvi", "self_confidence", "normalised_margin", "gran
 BY_HISTORY = ("el2n_mean", "el2n_smoothed", "forgetting", "aum", "tracin")
 NULL = ("input_norm", "length", "shuffled")
 BAND_TOP = 0.95  # the band leaves out what lies above this quantile
-COUNTED = 0.5  # a kept row is shown as often as its records ** this
 
 
 class Arm(NamedTuple):
@@ -67,9 +66,6 @@ def _ours() -> Mapping[str, Choose]:
         "balanced": partial(_policy, ours.unweighed("text", "balanced", quarantine=False)),
         "quarantine": partial(_policy, ours.unweighed("id", "uniform", quarantine=True)),
         "default": partial(_policy, ours.default()),
-        "default-by-margin": partial(_judged, None),
-        "default-by-odds": partial(_judged, 0.0),
-        "default-counted": partial(_policy, ours.default(), counted=COUNTED),
     }
 
 
@@ -86,16 +82,8 @@ def _scored(kind: str, score: str, stage: Stage, capacity: int) -> Choice:
     return _bare(ours.choose(stage, policy, capacity))
 
 
-def _policy(policy: Policy, stage: Stage, capacity: int, counted: float = 0.0) -> Choice:
-    choice = ours.choose(stage, policy, capacity)
-    if not counted or choice.records is None:
-        return _bare(choice)
-    return Choice(choice.rows, choice.records**counted, choice.suspects)
-
-
-def _judged(smoothing: float | None, stage: Stage, capacity: int) -> Choice:
-    """As if the product ranked suspects by bare odds, or (None) by the normalised margin."""
-    return _policy(ours.default(), ours.judged(stage, smoothing), capacity)
+def _policy(policy: Policy, stage: Stage, capacity: int) -> Choice:
+    return _bare(ours.choose(stage, policy, capacity))
 
 
 def _bare(choice: Choice) -> Choice:

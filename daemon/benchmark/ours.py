@@ -103,7 +103,7 @@ def judged(stage: Stage, smoothing: float | None) -> Stage:
 def choose(stage: Stage, policy: Policy, capacity: int, *, rate: float | None = None) -> Choice:
     """The rows that the product keeps of the stage's stream under this policy.
 
-    `rate`: of wrong labels, assumed; None: the audit's answers decide, by their upper bound.
+    `rate`: of wrong labels, assumed; None: the audit's answers decide.
     """
     key = f"benchmark {stage.world.seed}".encode()
     names = [stage.world.texts.classes[place] for place in stage.given.tolist()]

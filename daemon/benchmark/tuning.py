@@ -17,27 +17,39 @@ from daemon.benchmark.arms import Arm
 from daemon.benchmark.cells import Cell, Key
 from daemon.benchmark.features import Texts
 from daemon.benchmark.ours import Choice
-from daemon.benchmark.stages import Stage
+from daemon.benchmark.stages import AUDITED, Stage
+from daemon.monitors import noise
 from daemon.policy import Policy
 from daemon.ports import Clock, Store
 
 SCENARIOS = ("clean", "flips-10", "near-10", "flips-20", "early-2000", "early-400")
 BUDGETS = (0.5, 0.1)
 BOUNDS = ("everything", "oracle", "random")
-CENTRE = ours.default(eps=0.1, exponent=0.5, margin=0.8)  # where knobs are moved from
+CENTRE = ours.default(eps=0.1, exponent=0.5)  # where knobs are moved from
+FEW = 50  # audit answers: what `policy.quarantine.minimum_answers` asks for
+
+
+RATES: Mapping[str, Callable[[int, int], float]] = {  # (wrong, answers): what is put aside
+    "estimate": lambda wrong, answers: wrong / answers,
+    "succession": lambda wrong, answers: (wrong + 1) / (answers + 2),
+    "bound": lambda wrong, answers: noise.wilson(wrong, answers).high,
+    "bound-0.8": lambda wrong, answers: 0.8 * noise.wilson(wrong, answers).high,
+}
 
 
 def variants() -> Mapping[str, Arm]:
     """The bounds, what was chosen, and the centre with one knob moved."""
     made: dict[str, Arm] = {name: arms.arms()[name] for name in BOUNDS}
     policies: dict[str, Policy] = {"chosen": ours.default(), "centre": CENTRE}
-    policies |= {f"margin-{m}": _moved(margin=m) for m in (0.7, 0.9, 1.0, 1.3)}
+    policies |= {f"margin-{m}": _moved(margin=m) for m in (0.8, 0.9, 1.1, 1.3)}
     policies |= {f"exponent-{e}": _moved(exponent=e) for e in (0.0, 0.25, 0.75)}
     policies |= {f"eps-{e}": _moved(eps=e) for e in (0.3, 1.0)}
     policies |= {f"score-{s}": _moved(score=s) for s in ("margin", "el2n")}
     made |= {n: Arm("ours", partial(_plain, p)) for n, p in policies.items()}
     made |= {
-        f"estimate-{m}": Arm("ours", partial(_estimated, _moved(margin=m))) for m in (1.0, 1.1, 1.2)
+        f"{answers}-{name}": Arm("ours", partial(_told, answers, rate))
+        for answers in (AUDITED, FEW)
+        for name, rate in RATES.items()
     }
     made |= {f"counted-{p}": Arm("ours", partial(_counted, p)) for p in (0.25, 0.5)}
     made |= {
@@ -47,7 +59,7 @@ def variants() -> Mapping[str, Arm]:
 
 
 def _moved(
-    score: str = "entropy", eps: float = 0.1, exponent: float = 0.5, margin: float = 0.8
+    score: str = "entropy", eps: float = 0.1, exponent: float = 0.5, margin: float = 1.0
 ) -> Policy:
     """The centre with one knob elsewhere."""
     return ours.default(score, eps, exponent, margin)
@@ -58,9 +70,13 @@ def _plain(policy: Policy, stage: Stage, capacity: int) -> Choice:
     return Choice(choice.rows, None, choice.suspects)
 
 
-def _estimated(policy: Policy, stage: Stage, capacity: int) -> Choice:
-    """The margin times the audit's estimate, where the product takes its upper bound."""
-    choice = ours.choose(stage, policy, capacity, rate=stage.noise.estimate)
+def _told(
+    answers: int, rate: Callable[[int, int], float], stage: Stage, capacity: int
+) -> Choice:
+    """What was chosen, with so many audit answers and another share made of them."""
+    asked = stage.audit[:answers]
+    wrong = int((stage.given[asked] != stage.truth[asked]).sum())
+    choice = ours.choose(stage, ours.default(), capacity, rate=rate(wrong, len(asked)))
     return Choice(choice.rows, None, choice.suspects)
 
 

@@ -182,15 +182,16 @@ def noise_rate(traffic: Traffic, quarantine: Quarantine) -> noise.Interval | Non
 def suspect_below(calibration: Calibration, half: Half, quarantine: Quarantine) -> int | None:
     """Plausibility under this is suspect (law 5): None when no noise rate is known.
 
-    The share follows the upper end of the audited rate, never a fixed band: a fixed 15 % cost
-    more than it saved on clean data, and 1.0 x the rate left a quarter of the flips.
+    The share follows the audited rate itself and not the upper end of its interval: with fifty
+    answers that end is two to three times the rate, and what goes beside the wrong labels are
+    right rows of rare groups (docs/results/default.md).
     """
     rate = noise_rate(calibration.traffic, quarantine)
-    upper = rate.high if rate else quarantine.assumed_rate
+    wrong = rate.estimate if rate else quarantine.assumed_rate
     total = sum(half.plausibility.values())
-    if upper is None or not total:
+    if wrong is None or not total:
         return None
-    share = min(quarantine.cap, quarantine.margin * upper)
+    share = min(quarantine.cap, quarantine.margin * wrong)
     step = quantile(half.plausibility, share)
     below = sum(count for s, count in half.plausibility.items() if s <= step)
     # a single crowded step must not carry the quarantine past its cap
