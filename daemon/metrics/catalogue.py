@@ -156,7 +156,7 @@ GROUP_SERIES = (
 CLAIMS = (
     Series("sluice_label_noise_suspected_ratio", "gauge",
            "Suspect share of usable records: a trend and no noise rate. The threshold aims at a "
-           "multiple of the upper audited rate; more means that labels fit the checkpoint less "
+           "multiple of the audited rate; more means that labels fit the checkpoint less "
            "than those it learnt from.", "no label was judged in the newest window"),
     Series("sluice_label_noise_suspected_records", "gauge", "Usable records it is a share of.",
            "no label was judged in the newest window"),
