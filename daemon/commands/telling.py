@@ -14,7 +14,7 @@ from daemon.running.facts import Facts, Listener
 
 QUIET = frozenset(  # not logged
     {"turned", "waited", "polled", "lags", "ahead_lanes", "shard_seen", "label_refusals",
-     "acknowledged", "announced"}
+     "second_stage", "acknowledged", "announced"}
 )  # fmt: skip
 
 
@@ -108,6 +108,7 @@ def measure(metrics: Metrics) -> Listener:
         "ahead_lanes": lambda told: metrics.ahead(told["lanes"]),
         "breaker": lambda _: metrics.breaker(True),
         "label_refusals": lambda told: metrics.label_refusals(told["kind"], told["reasons"]),
+        "second_stage": lambda told: metrics.second_stage(told["rows"]),
         "acknowledged": lambda told: metrics.dead_letters(told["letters"]),
         "announced": lambda _: metrics.announced(),
         "erased": lambda told: metrics.erased(told["rows"]),

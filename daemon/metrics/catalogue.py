@@ -82,6 +82,8 @@ PROCESS = (
            "Time to decode, score and weigh a batch."),
     Series("sluice_scored_records_total", "counter",
            "Records of these batches; what is read again counts again."),
+    Series("sluice_second_stage_rows_total", "counter",
+           "Candidates that this process scored by the costlier scores of `policy.cascade`."),
     Series("sluice_pin_unrunnable", "gauge",
            "1 while a pin names an edition that this process cannot run; its lanes are paused."),
     Series("sluice_ahead_lanes", "gauge",

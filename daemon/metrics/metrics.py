@@ -103,6 +103,10 @@ class Metrics:
             for reason, records in reasons.items():
                 now.add("sluice_label_refusals_total", records, kind, reason)
 
+    def second_stage(self, rows: int) -> None:
+        """Candidates of a shard were scored by what costs more."""
+        self._add("sluice_second_stage_rows_total", rows)
+
     def dead_letters(self, acknowledged: int) -> None:
         """Refused records stand in the dead-letter topic."""
         self._add("sluice_dead_letters_total", acknowledged)

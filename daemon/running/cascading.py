@@ -80,17 +80,17 @@ class Work:
         scores = {name: [MISSING] * len(rows) for name in second.names}
         return cls(inputs, pool.columns, rows, scores, left)
 
-    def go_on(self, scorer: SecondScorer, prior: Floats) -> bool:
-        """Score a handful; False: nothing was left."""
+    def go_on(self, scorer: SecondScorer, prior: Floats) -> int:
+        """Score a handful; of how many rows. 0: nothing was left."""
         some = self.left[-HANDFUL:]
         if not some:
-            return False
+            return 0
         found = scorer.score(self.columns, [self.rows[at][1] for at in some], prior)
         for name, steps in found.items():
             for at, step in zip(some, steps, strict=True):
                 self.scores[name][at] = step
         del self.left[-HANDFUL:]
-        return True
+        return len(some)
 
     def places(self) -> Iterator[tuple[str, str, int]]:
         """(why, lane, position) of all that is to be scored."""
@@ -125,6 +125,7 @@ class Cascading:
     def __init__(self, store: Store, scorers: Scorers) -> None:
         self._store, self._scorers = store, scorers
         self._work: Work | None = None
+        self.scored = 0  # rows, since the process started
 
     @property
     def busy(self) -> bool:
@@ -145,7 +146,8 @@ class Cascading:
             if inputs is None or inputs.grading.second is None or inputs.held is not None:
                 return inputs
             work = self._work = Work.of(inputs)
-        if work.go_on(*self._scorers.second(work.inputs)):
+        if rows := work.go_on(*self._scorers.second(work.inputs)):
+            self.scored += rows
             return None
         name = seconds.name(window)
         self._store.create(name, seconds.encode(work.made()))  # or somebody else did: theirs counts

@@ -121,13 +121,15 @@ class Performer:
 
     def settle(self) -> bool:
         """Every shard that can be made now, and something of an erasure; True if anything was."""
-        moved = False
+        moved, scored = False, self.settler.scored
         while (made := self.settler.settle()) is not None:
             self.standing.worked()
             rules = self.pinning.open(made.window)
             told = {"manifest": made, "rules": rules[1] if rules else None}
             self.tell("shard", {**facts.of_shard(made), **told})
             self._newest, moved = made.window, True
+        if rows := self.settler.scored - scored:
+            self.tell("second_stage", {"rows": rows})
         return self.eraser.due() or moved or self.settler.scoring
 
     def refresh(self) -> bool:

@@ -30,6 +30,11 @@ class Settler:
         """Candidates of a second stage are being scored: `settle` has more to do."""
         return self._cascading.busy
 
+    @property
+    def scored(self) -> int:
+        """Rows that the second stage of this process has scored so far."""
+        return self._cascading.scored
+
     def settle(self) -> ShardManifest | None:
         """Make one shard durable; None where nothing can be made now, or not all is scored."""
         progress = self._registry.progress

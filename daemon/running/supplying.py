@@ -11,7 +11,7 @@ from daemon.learning.supplied import Supplied
 from daemon.policy import Policy
 from scoring.models import selftest
 from scoring.models.ensemble import Pinned, ensemble
-from scoring.supplies import OF_OTHERS, Differentiable, Supplies
+from scoring.supplies import OF_OTHERS, Differentiable, Layered, Supplies
 from scoring.temperature import ONE
 from scoring.types import Floats, Model, Score
 
@@ -37,6 +37,12 @@ def passes(supplied: Supplied, needs: frozenset[str]) -> int:
     return 1 + sum(map(len, others(supplied, needs)))
 
 
+def backward(supplied: Supplied, needs: frozenset[str]) -> int:
+    """Backward passes of a text whose scores have these needs."""
+    of_each = len(supplied.history) + 1 if "gradient" in needs else 0
+    return of_each + ("layer_gradient" in needs)
+
+
 def model(checkpoint: str, supplied: Supplied, needs: frozenset[str], load: Load) -> Model:
     """The model of an edition. Raises NotInvariant where its gradients depend on the batch."""
 
@@ -44,6 +50,8 @@ def model(checkpoint: str, supplied: Supplied, needs: frozenset[str], load: Load
         return Pinned(load(digest), supplied.temperatures.get(digest, ONE))
 
     own, (history, reference) = pinned(checkpoint), others(supplied, needs)
+    if "layer_gradient" in needs and isinstance(own.model, Layered) and own.model.layers:
+        selftest.layer_test(own.model, own.model.engine)
     if not history and not reference and own.temperature == ONE:
         return own.model
     held_out = [pinned(digest) for digest in reference]

@@ -137,7 +137,9 @@ CLAIMS = (
 
 FLOW = (
     Panel("Records scored", "Per second and process. What is read again counts again.", "reqps",
-          (rate("scored_records_total", "instance"),), window=False),
+          (rate("scored_records_total", "instance"),
+           rate("second_stage_rows_total", "instance", legend="second stage {{instance}}")),
+          window=False),
     Panel("Time per batch", "To decode, score and weigh.", "s", tuple(
         Query(f"histogram_quantile({q}, sum by (le) "
               "(rate(sluice_batch_duration_seconds_bucket{OURS}[$__rate_interval])))", f"p{q[2:]}")

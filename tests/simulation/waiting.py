@@ -130,6 +130,7 @@ class _Settler:
     """Makes the shard that is due, empty."""
 
     scoring = False
+    scored = 0
 
     def __init__(self, registry: Registry, pinning: Any) -> None:
         self._registry, self._pinning = registry, pinning
