@@ -89,15 +89,16 @@ CLAIMS = (
           "clean", "dealrec-greedy", 0.02, expects="below"),
 )  # fmt: skip
 
+JOINT = "`sluice bench joint`: a linear head on frozen features has no slots, and one VoG a class"
+ELSEWHERE = (
+    (ANAND, "VoG, dataset-normalised, at -52 %", "2.94 against 6.04 relative DCER", JOINT),
+    (ATTENDU, "dynamic pruning, joint intent and slots: 50 % kept", "full accuracy, -41 % time",
+     JOINT),
+    (ATTENDU, "dynamic pruning, joint intent and slots: 20 % kept", "-1 %, -66 % time", JOINT),
+)  # fmt: skip
 UNTESTABLE = (
-    (ANAND, "VoG, dataset-normalised, at -52 %", "2.94 against 6.04 relative DCER",
-     "one number for each class of a linear head; `sluice bench joint` has an arm for it"),
     (ANAND, "slot-trail entropy, averaged with VoG", "-1.39 % SEMER", "CLINC150 has no slots"),
     (ANAND, "user study: UER, PDR", "-1.18 %, +0.45 %", "needs live traffic"),
-    (ATTENDU, "dynamic pruning, joint intent and slots: 50 % kept", "full accuracy, -41 % time",
-     "measured by `sluice bench joint` (docs/results/joint.md)"),
-    (ATTENDU, "dynamic pruning, joint intent and slots: 20 % kept", "-1 %, -66 % time",
-     "measured by `sluice bench joint` (docs/results/joint.md)"),
     (LIN, "recommendation by fine-tuned language models", "-97 % time",
      "another task; selection and training seconds stand in the tables"),
 )  # fmt: skip
