@@ -79,6 +79,7 @@ def take(outputs: Outputs, rows: npt.NDArray[np.intp]) -> Outputs:
         history=of_history(outputs.history),
         hidden_history=of_history(outputs.hidden_history),
         gradients=ragged(outputs.gradients),
+        layer_gradient=of_rows(outputs.layer_gradient),
         slot_labels=ragged(outputs.slot_labels),
         slot_hidden=ragged(outputs.slot_hidden),
         lengths=of_rows(outputs.lengths),

@@ -17,11 +17,14 @@ from scoring.supplies import (
     FIELDS,
     SUPPLIERS,
     Differentiable,
+    Layered,
     Supplies,
     Tagger,
     Tags,
     Unsupplied,
     class_gradients,
+    layer_gradients,
+    layer_of,
     needs_of,
     slot_labels,
 )
@@ -51,7 +54,8 @@ class Scorer:
         """Rehearses one empty text, so that what cannot work is refused here.
 
         Raises Unsupplied for a score that nobody feeds, ValueError for classes or scores
-        that are named twice or that leave the grid, BadOutputs for a broken model.
+        that are named twice or that leave the grid and for a layer that the model does not
+        have, BadOutputs for a broken model.
         """
         _refuse_twice("score", [score.name for score in scores])
         _refuse_twice("class", model.classes)
@@ -61,6 +65,7 @@ class Scorer:
         self._scores = tuple(scores)
         self._supplies = supplies
         self._needs = frozenset(need for score in scores for need in score.needs)
+        self._layer = layer_of(model, scores)
         self._index = {name: index for index, name in enumerate(model.classes)}
         named = model.tags if supplies.tagged and isinstance(model, Tagger) else ()
         self._tags = {name: index for index, name in enumerate(named)}
@@ -111,6 +116,9 @@ class Scorer:
         if "gradient" in self._needs and isinstance(self._model, Differentiable):
             gradients = class_gradients(self._model, texts, labels)
             outputs = replace(outputs, gradients=gradients)
+        if self._layer is not None and isinstance(self._model, Layered):
+            lengths = layer_gradients(self._model, texts, labels, self._layer)
+            outputs = replace(outputs, layer_gradient=lengths)
         return outputs
 
     def _label_indices(self, labels: Sequence[str | None]) -> Ints:

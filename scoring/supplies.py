@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from scoring.types import NO_LABEL, UNKNOWN_LABEL, Floats, Ints, Outputs
+from scoring.types import NO_LABEL, UNKNOWN_LABEL, Floats, Ints, Model, Outputs, Score
 
 Tags = tuple[str, ...]  # of a text: the slot tag of each of its words, which `str.split` tells
 
@@ -24,6 +24,8 @@ SUPPLIERS: Mapping[str, str] = {
     "one width",
     "gradient": "engine torch, and three or more earlier checkpoints of the same tokenizer and "
     "width; engine onnx runs no backward pass",
+    "layer_gradient": "engine torch, and a checkpoint whose encoder is a stack of layers; engine "
+    "onnx runs no backward pass",
     "slot_labels": "records with a tag for each word (policy.record.tags), and a checkpoint that "
     "names the tags of its slot head",
     "slot_hidden": "a checkpoint exported with the input of its slot layer",
@@ -76,6 +78,39 @@ class Differentiable(Protocol):
         and class alone."""
 
 
+@runtime_checkable
+class Layered(Protocol):
+    """A model that runs backward to each layer of its encoder."""
+
+    @property
+    def layers(self) -> int:
+        """How many there are; 0: it does not run backward."""
+
+    def layer_gradients(self, texts: Sequence[str], classes: Ints, layer: int) -> Floats:
+        """(n,) as scores/grand_layer.py wants it; UNKNOWN_LABEL is a class. A row is a function
+        of its text and class alone."""
+
+
+@runtime_checkable
+class OfLayer(Protocol):
+    """A score of one layer, counted as Python does."""
+
+    layer: int
+
+
+def layer_of(model: Model, scores: Sequence[Score]) -> int | None:
+    """The layer that one of the scores asks for. Raises ValueError if the model has none such."""
+    for score in scores:
+        if isinstance(score, OfLayer) and isinstance(model, Layered) and model.layers:
+            if not -model.layers <= score.layer < model.layers:
+                raise ValueError(
+                    f"score {score.name!r}: there is no layer {score.layer}, this checkpoint has "
+                    f"{model.layers}: options.layer is 0 to {model.layers - 1}, or -1 for the last"
+                )
+            return score.layer
+    return None
+
+
 def needs_of(outputs: Outputs) -> set[str]:
     """What can be needed and is there. Labels come with the records, not from the model."""
     there = {need for need in SUPPLIERS if getattr(outputs, FIELDS.get(need, need)) is not None}
@@ -119,3 +154,16 @@ def class_gradients(
     found = dict(zip(pairs, model.gradients([text for text, _ in pairs], classes), strict=True))
     rows = zip(texts, labels.tolist(), strict=True)
     return tuple(found.get((text, label), nothing) for text, label in rows)
+
+
+def layer_gradients(model: Layered, texts: Sequence[str], labels: Ints, layer: int) -> Floats:
+    """(n,) for the label of each row, 0 without one. Equal (text, label) are run once."""
+    rows = np.flatnonzero(labels != NO_LABEL).tolist()
+    pairs = [(texts[row], int(labels[row])) for row in rows]
+    places = {pair: at for at, pair in enumerate(dict.fromkeys(pairs))}
+    lengths = np.zeros(len(texts), np.float32)
+    if places:
+        classes = np.array([label for _, label in places], np.int32)
+        found = model.layer_gradients([text for text, _ in places], classes, layer)
+        lengths[rows] = found[[places[pair] for pair in pairs]]
+    return lengths

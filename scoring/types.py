@@ -80,6 +80,7 @@ class Outputs:
     # what only some scores read, and what stays None where nobody supplies it
     hidden_history: Floats | None = None  # (m, n, d) `hidden` under those checkpoints
     gradients: tuple[Floats, ...] | None = None  # n arrays (m, L_i, d): scores/vog.py says of what
+    layer_gradient: Floats | None = None  # (n,) length: scores/grand_layer.py says of what
     slot_labels: tuple[Ints, ...] | None = None  # n arrays (T_i,) tag index, NO_ or UNKNOWN_LABEL
     slot_hidden: tuple[Floats, ...] | None = None  # n arrays (T_i, d), what the slot layer read
     lengths: Ints | None = None  # (n,) tokens that the model read of each text

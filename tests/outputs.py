@@ -34,6 +34,7 @@ def outputs_of(probs: Floats, labels: object, seed: int = 0) -> Outputs:
         history=np.concatenate([earlier, probs[None]]),
         hidden_history=drawn(CHECKPOINTS, n, WIDTH),
         gradients=tuple(drawn(CHECKPOINTS, t, 3) for t in words),
+        layer_gradient=np.abs(drawn(n)) * np.float32(20),
         slot_labels=tuple(r.integers(UNKNOWN_LABEL, TAGS, t).astype(np.int32) for t in words),
         slot_hidden=tuple(drawn(t, 6) for t in words),
         lengths=np.array(words, np.int32) + np.int32(2),

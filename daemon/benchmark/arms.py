@@ -40,6 +40,7 @@ def arms() -> Mapping[str, Arm]:
         "everything": Arm("bound", plain.everything, budgets=False),
         "oracle": Arm("bound", plain.oracle, budgets=False),
         "random": Arm("baseline", plain.random),
+        "random-evened": Arm("baseline", partial(_evened, plain.random)),
         "stratified": Arm("baseline", plain.stratified),
         "cbrs": Arm("baseline", plain.cbrs),
         "cleanlab": Arm("peer", peers.cleanlab),
@@ -66,6 +67,7 @@ def _ours() -> Mapping[str, Choose]:
         "balanced": partial(_policy, ours.unweighed("text", "balanced", quarantine=False)),
         "quarantine": partial(_policy, ours.unweighed("id", "uniform", quarantine=True)),
         "default": partial(_policy, ours.default()),
+        "default-evened": partial(_evened, partial(_counted, ours.default())),
     }
 
 
@@ -84,6 +86,15 @@ def _scored(kind: str, score: str, stage: Stage, capacity: int) -> Choice:
 
 def _policy(policy: Policy, stage: Stage, capacity: int) -> Choice:
     return _bare(ours.choose(stage, policy, capacity))
+
+
+def _evened(choose: Choose, stage: Stage, capacity: int) -> Choice:
+    """Shown as docs/shards.md advises."""
+    return ours.evened(stage, choose(stage, capacity), ours.BASE.groups.traffic_exponent)
+
+
+def _counted(policy: Policy, stage: Stage, capacity: int) -> Choice:
+    return ours.choose(stage, policy, capacity)
 
 
 def _bare(choice: Choice) -> Choice:

@@ -34,7 +34,7 @@ class Choice:
     """What an arm keeps."""
 
     rows: Ints64  # (k,) events of the stream
-    records: npt.NDArray[Any] | None = None  # (k,) events that each stands for, if they count
+    records: npt.NDArray[Any] | None = None  # (k,) how often each is shown; None: all alike
     suspects: int = 0  # events that were put aside as doubtful
 
 
@@ -114,6 +114,19 @@ def choose(stage: Stage, policy: Policy, capacity: int, *, rate: float | None = 
     rules = terms.rules_for(offered, policy, stage.classes, key, audit if rate is None else rate)
     kept = selection.select(offered, rules, capacity)
     return Choice(kept.rows, kept.multiplicity, int((kept.reasons > 0).sum()))
+
+
+def evened(stage: Stage, choice: Choice, exponent: float) -> Choice:
+    """Each label is shown as often as its events ** exponent, its rows equally often.
+
+    A set with fewer texts than there is room for keeps them all, once: the mix of its labels is
+    then that of its texts, whatever the quotas are. Multiplicities say what the traffic was.
+    """
+    labels = stage.given[choice.rows]
+    events = np.bincount(labels, choice.records)
+    rows = np.maximum(np.bincount(labels), 1)
+    weights = (events**exponent / rows)[labels]
+    return replace(choice, records=weights / weights.mean())
 
 
 @lru_cache(maxsize=4)

@@ -132,7 +132,7 @@ def _reached(goal: goals.Goal) -> str:
 
 def seeds_page(results: Results, run: Run) -> str:
     """The claims of the papers."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (row.claim.paper, row.claim.claim, row.claim.published, row.ours, row.seconds, row.verdict)
         for row in claims.found(results)
     ]

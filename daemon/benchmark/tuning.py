@@ -51,7 +51,8 @@ def variants() -> Mapping[str, Arm]:
         for answers in (AUDITED, FEW)
         for name, rate in RATES.items()
     }
-    made |= {f"counted-{p}": Arm("ours", partial(_counted, p)) for p in (0.25, 0.5)}
+    made |= {f"counted-{p}": Arm("ours", partial(_counted, p)) for p in (0.5, 1.0)}
+    made |= {f"evened-{e}": Arm("ours", partial(_evened, e)) for e in (0.25, 0.5, 1.0)}
     made |= {
         f"odds-{s:.3f}": Arm("ours", partial(_judged, s)) for s in (0.0, 0.01, 0.03, 0.1, 0.3)
     }
@@ -81,9 +82,13 @@ def _told(
 
 
 def _counted(power: float, stage: Stage, capacity: int) -> Choice:
-    choice = ours.choose(stage, CENTRE, capacity)
+    choice = ours.choose(stage, ours.default(), capacity)
     assert choice.records is not None  # the product counts
     return Choice(choice.rows, choice.records**power, choice.suspects)
+
+
+def _evened(exponent: float, stage: Stage, capacity: int) -> Choice:
+    return ours.evened(stage, ours.choose(stage, ours.default(), capacity), exponent)
 
 
 def _judged(smoothing: float | None, stage: Stage, capacity: int) -> Choice:

@@ -26,17 +26,17 @@ def tell(console: Console, outcome: Published | Refused) -> None:
     e = outcome.edition
     if line := honesty(e):
         console.say(f"  {line}", event="calibrated")
-    if outcome.passes > 1 or "gradient" in outcome.needs:
-        backward = f" and {outcome.passes - 1} backward" if "gradient" in outcome.needs else ""
+    back = _backward(e, outcome.needs)
+    if outcome.passes > 1 or back:
         console.say(
-            f"note: policy.scores run {outcome.passes} checkpoints forward{backward} for each text",
+            f"note: policy.scores run {outcome.passes} checkpoints forward{back} for each text",
             event="cost",
         )
     if not isinstance(e.policy.cascade, UnsetType):
         passes = supplying.passes(e.supplies, outcome.second)
-        backward = f" and {passes} backward" if "gradient" in outcome.second else ""
+        back = _backward(e, outcome.second)
         console.say(
-            f"note: policy.cascade runs {passes} checkpoints forward{backward} for each of "
+            f"note: policy.cascade runs {passes} checkpoints forward{back} for each of "
             f"{e.policy.cascade.candidates} candidates and {e.policy.arms.audit_rows} audit rows "
             "of a window; `sluice doctor` says what share of the time that is",
             event="cascade_cost",
@@ -52,6 +52,11 @@ def tell(console: Console, outcome: Published | Refused) -> None:
     since = f"from window {e.first_window}" if e.number else "from the genesis on"
     half = f"half from {outcome.sample_rows} rows" if e.half else "no half: cold at first"
     console.say(f"published edition {e.number}, {since}, {half}", event="published")
+
+
+def _backward(edition: Edition, needs: frozenset[str]) -> str:
+    passes = supplying.backward(edition.supplies, needs)
+    return f" and {passes} backward" if passes else ""
 
 
 def honesty(edition: Edition) -> str:

@@ -120,7 +120,7 @@ def _cost(
     tables = supplying.supplies(supplied, policy, len(model.classes))
     scorer = Scorer(model, (score,), tables)  # refuses what nobody feeds
     passes = supplying.passes(supplied, score.needs)
-    if passes > 1 or "gradient" in score.needs:
+    if passes > 1 or score.cost == "backward":
         return Cost(score.name, score.cost, passes, candidates(clock, scorer, rows))
     answered = Answered(model, model.run(list(rows.texts)))
     alone = Scorer(answered, (score,), tables)

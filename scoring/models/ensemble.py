@@ -13,6 +13,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
+from scoring.supplies import Layered
 from scoring.temperature import ONE, tempered
 from scoring.types import Floats, Ints, Model, Outputs
 
@@ -74,6 +75,16 @@ class Ensemble:
             known = self._reference.model.classes
             outputs = replace(outputs, reference=_aligned(other.probs, known, self.classes))
         return outputs
+
+    @property
+    def layers(self) -> int:
+        """Of the edition's checkpoint; 0 where its engine runs no backward pass."""
+        layers: int = getattr(self._own.model, "layers", 0)
+        return layers
+
+    def layer_gradients(self, texts: Sequence[str], classes: Ints, layer: int) -> Floats:
+        """(n,) of the edition's checkpoint alone, by its own logits: no temperature."""
+        return cast(Layered, self._own.model).layer_gradients(texts, classes, layer)
 
     def close(self) -> None:
         """Nothing of its own is open."""

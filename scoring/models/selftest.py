@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scoring.models.base import NotInvariant
-from scoring.supplies import Differentiable
+from scoring.supplies import Differentiable, Layered
 from scoring.types import GRID, Floats, Model, Outputs
 
 # Ours, of many lengths, several of them often: groups of one, of a few and of many rows.
@@ -69,10 +69,29 @@ def gradient_test(model: Differentiable, engine: str, texts: Sequence[str] = PRO
             found = model.gradients(texts[part], classes[part])
             pairs = zip(whole[part], found, strict=True)
             if any(one.tobytes() != other.tobytes() for one, other in pairs):
-                raise NotInvariant(
-                    f"{engine} runs backward otherwise in batches of {cut}: leave scores that "
-                    "need a gradient out of policy.scores here"
-                )
+                raise _leaks(engine, cut)
+
+
+def layer_test(model: Layered, engine: str, texts: Sequence[str] = PROBES) -> None:
+    """NotInvariant if how far a text moves a layer depends on the texts beside it.
+
+    Of the first layer: what is derived by it goes through all the others.
+    """
+    classes = np.zeros(len(texts), np.int32)
+    whole = model.layer_gradients(texts, classes, 0)
+    for cut in _CUTS:
+        for start in range(0, len(texts), cut):
+            part = slice(start, start + cut)
+            found = model.layer_gradients(texts[part], classes[part], 0)
+            if found.tobytes() != whole[part].tobytes():
+                raise _leaks(engine, cut)
+
+
+def _leaks(engine: str, cut: int) -> NotInvariant:
+    return NotInvariant(
+        f"{engine} runs backward otherwise in batches of {cut}: leave scores that need a gradient "
+        "out of policy.scores here"
+    )
 
 
 def _ways(

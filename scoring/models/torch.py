@@ -21,6 +21,7 @@ from scoring.models.cpu import cpu_level
 from scoring.models.lengths import Batch, each, group, lengths_of, rows_for, scatter
 from scoring.models.slots import by_word
 from scoring.models.tokens import Tokens
+from scoring.models.torch_layers import Layers
 from scoring.models.torch_network import last_linear, network_of
 from scoring.types import Floats, Ints, Model, Outputs
 
@@ -50,6 +51,7 @@ class TorchModel:
         self._max_length = files.max_length
         read = network_of(files)
         self._network = read.network.to(self._device)
+        self._layers = Layers(self._network)
         self._slots = tuple(tensor.to(self._device) for tensor in read.slots)
         self.tags = read.tags
         # gradients of two checkpoints can be held against each other where both read alike
@@ -106,6 +108,25 @@ class TorchModel:
         for batch, part in zip(batches, parts, strict=True):
             found.update(zip(batch.rows.tolist(), part, strict=True))
         return tuple(found[row] for row in range(len(texts)))
+
+    @property
+    def layers(self) -> int:
+        """How many the encoder has; 0 where no row's gradient can be had by one of them."""
+        return len(self._layers.names)
+
+    def layer_gradients(self, texts: Sequence[str], classes: Ints, layer: int) -> Floats:
+        """(n,) length of the gradient of each row's cross-entropy by the parameters of a layer;
+        a class < 0 is one outside the k. IndexError where there is no such layer."""
+        part = self._layers.names[layer]
+
+        def lengths(batch: Batch) -> Floats:
+            given = (torch.from_numpy(batch.ids), torch.from_numpy(classes[batch.rows]).long())
+            found = self._layers.lengths(part, *(one.to(self._device) for one in given))
+            length: Floats = found.cpu().numpy()
+            return length
+
+        batches = group(self._tokens.encode(texts), BUDGET)
+        return scatter(batches, each(batches, lengths, self._pool), len(texts))
 
     def close(self) -> None:
         """Stop the workers."""

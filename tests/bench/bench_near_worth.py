@@ -26,7 +26,7 @@ from daemon.benchmark.worlds import World
 from daemon.decode.near import Identity
 from daemon.demo.encoder import Encoder
 from daemon.offline import selection, terms
-from daemon.policy import Groups, Kind, Policy, Quarantine
+from daemon.policy import Groups, Kind, Policy
 from scoring import kinds
 from scoring.grade import grade
 from scoring.models.base import softmax
@@ -44,7 +44,6 @@ POLICY = Policy(
     scores=(Kind("entropy"),),
     select=Kind("default", {"score": "entropy", "eps": 0.3}),
     groups=Groups(by=("label",), traffic_exponent=0.25),
-    quarantine=Quarantine(margin=0.8),
 )
 SCENARIOS = {
     "clean": Scenario("", events=EVENTS, first=FIRST, text_exponent=1.2),

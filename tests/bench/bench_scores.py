@@ -66,6 +66,7 @@ def some_outputs(n: int, k: int, ragged: bool) -> Outputs:
         history=softmax(drawn(CHECKPOINTS, n, k)),
         hidden_history=np.broadcast_to(drawn(n, HIDDEN), (CHECKPOINTS, n, HIDDEN)),
         gradients=tuple(drawn(rows, CHECKPOINTS, TOKENS, HIDDEN)),
+        layer_gradient=np.abs(drawn(n)),
         slot_labels=tuple(r.integers(0, TAGS, (rows, WORDS)).astype(np.int32)),
         slot_hidden=tuple(drawn(rows, WORDS, HIDDEN)),
         lengths=r.integers(3, 30, n).astype(np.int32),

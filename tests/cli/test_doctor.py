@@ -52,6 +52,7 @@ def test_what_is_well_and_what_is_not(root: Path, capsys: pytest.CaptureFixture[
     assert list(found) == ["settings", "store", "secret", "edition", "checkpoint", "clock"]
     assert "the secret that this store was begun with" in found["secret"]["detail"]
     assert "not fed by this edition: " in told and "vog (gradient)" in told
+    assert "grand_layer (layer_gradient)" in told
     (root / "key").write_bytes(b"another secret of 32 bytes......")
     code, found, _ = checked(capsys, root)
     assert code == EXIT_STATE and "keys.file names the secret" in found["secret"]["detail"]
@@ -106,7 +107,8 @@ def test_a_table_of_scores_and_a_number_of_candidates(
     out, err = capsys.readouterr()
     rows = {r["score"]: r for r in map(json.loads, out.splitlines()) if "score" in r}
     fed = {e.name for e in catalogue() if not set(e.needs) & {
-        "gradient", "reference", "slots", "slot_labels", "slot_hidden", "trails"}}  # fmt: skip
+        "gradient", "layer_gradient", "reference", "slots", "slot_labels", "slot_hidden",
+        "trails"}}  # fmt: skip
     assert set(rows) == fed
     assert {n for n, r in rows.items() if r["stage"] == "second"} == {"tracin"}
     assert {n for n, r in rows.items() if r["stage"] == "first"} == {"entropy", "el2n"}

@@ -137,7 +137,7 @@ def spoilt(outputs: Outputs, name: str) -> Outputs:
         return replace(outputs, **{name: column})
     column = column.copy()
     of_history = name in ("history", "hidden_history")
-    (column[:, 1] if of_history else column if name in TABLES else column[1])[...] = np.nan
+    (column[:, 1] if of_history else column if name in TABLES else column[1:2])[...] = np.nan
     return replace(outputs, **{name: column})
 
 

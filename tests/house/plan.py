@@ -149,6 +149,7 @@ OWNERS = (
         "torch",
         (
             "scoring.models.torch",
+            "scoring.models.torch_layers",
             "scoring.models.torch_network",
             "scoring.training.joint",
             "scoring.training.network",

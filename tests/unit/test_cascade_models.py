@@ -24,7 +24,7 @@ from tests.supplied import policy, published, put, records
 from tests.worlds import outcome, play
 
 STREAM = Stream(period_ms=PERIOD_MS, grace=1, label_wait=0, lag=3)
-SECOND = {"onnx": ("tracin", "forgetting"), "torch": ("vog",)}
+SECOND = {"onnx": ("tracin", "forgetting"), "torch": ("vog", "grand_layer")}
 
 
 def cascading(kind: str) -> Policy:

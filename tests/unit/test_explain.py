@@ -72,7 +72,7 @@ def test_a_default_of_null_or_zero_says_what_it_means() -> None:
     ("line", "words"),
     [
         ("  period: 5m", "length of a window: 30s, 5m, 1h, 1d, or whole seconds"),
-        ("    margin: 0.8", "0.1 to 3"),
+        ("    margin: 1.0", "0.1 to 3"),
         (
             "  identity: text",
             "what is kept once; near, near-en: near repeats too; one of text, id, near, near-en",

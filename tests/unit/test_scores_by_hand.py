@@ -207,6 +207,13 @@ def test_tracin_weighs_by_relative_learning_rate() -> None:
         of("tracin", [1.0, 0.0], 0, {"rates": [1.0, 1.0, 1.0]}, **more)
 
 
+def test_grand_of_a_layer_is_the_length_of_its_gradient() -> None:
+    for length, label in ((0.0, 0), (3.0, 1), (2.5, UNKNOWN_LABEL)):
+        found = of("grand_layer", [0.5, 0.5], label, layer_gradient=np.array([length], np.float32))
+        assert found == pytest.approx(math.log(1 + length))
+    assert of("grand_layer", [1.0], layer_gradient=np.array([1e6], np.float32)) == LARGEST
+
+
 def test_vog_is_a_mean_of_deviations() -> None:
     # token 1: 0, 0, 2, 2 deviates by 1; token 2: 0, 0, 6, 6 by 3; the mean variance would be 5
     gradients = table([[[0.0], [0.0]], [[0.0], [0.0]], [[2.0], [6.0]], [[2.0], [6.0]]])

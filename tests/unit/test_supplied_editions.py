@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from daemon import tables
+from daemon.clock import SystemClock
 from daemon.config.settings import Stream
+from daemon.doctor import costs
 from daemon.policy import Kind
 from daemon.ports import EXIT_CONFIG, Fatal, Store
 from daemon.registry.publish import Published
 from daemon.registry.registry import Registry
+from daemon.running import supplying
+from daemon.running.engines import Engines
 from daemon.shards import shard
 from daemon.stores.memory import MemoryStore
 from scoring.catalogue import catalogue
+from scoring.models.base import NotInvariant
+from scoring.models.torch import TorchModel
 from scoring.supplies import SUPPLIERS
+from scoring.types import Floats, Ints
+from tests import tiny_bert
 from tests.cases import Case, Edition, Schedule
-from tests.streams import PERIOD_MS
+from tests.streams import KEY, PERIOD_MS
 from tests.supplied import ALL, policy, published, put, records, sample
 from tests.worlds import play
 
 STREAM = Stream(period_ms=PERIOD_MS, grace=1, label_wait=0, lag=3)
-FORWARD = tuple(name for name in ALL if name != "vog")
+FORWARD = tuple(entry.name for entry in catalogue() if entry.cost != "backward")
 
 
 def whole(kind: str, scores: tuple[str, ...]) -> MemoryStore:
@@ -114,14 +125,17 @@ def test_the_edition_names_what_it_was_given_and_nothing_else() -> None:
 
 
 WANTING = [(e.name, need) for e in catalogue() for need in e.needs if need != "label"]
-BY_PUBLISH = ("history", "hidden_history", "gradient", "reference", "trails", "slot_labels")
+BY_PUBLISH = (
+    *("history", "hidden_history", "gradient", "layer_gradient", "reference", "trails"),
+    "slot_labels",
+)
 
 
 @pytest.mark.parametrize(("score", "need"), [w for w in WANTING if w[1] in BY_PUBLISH])
 def test_what_nobody_feeds_is_refused_in_one_line_before_anything_is_written(
     score: str, need: str
 ) -> None:
-    kind = "onnx" if need == "gradient" else "torch"
+    kind = "onnx" if need in ("gradient", "layer_gradient") else "torch"
     store = MemoryStore()
     named: dict[str, Any] = {"history": put(store, kind, 1, 2, 3)}
     (named["reference"],) = put(store, kind, 9)
@@ -167,6 +181,52 @@ def test_history_is_of_the_editions_before() -> None:
     again = published(store, "onnx", wanted, 3)
     assert isinstance(again, Published)
     assert made[3] not in again.edition.supplies.history, "not before itself"
+
+
+def test_a_layer_that_the_checkpoint_does_not_have_is_refused() -> None:
+    store = MemoryStore()
+    wanted = policy("torch", ("grand_layer",))
+    wanted = msgspec.structs.replace(wanted, scores=(Kind("grand_layer", {"layer": 2}),))
+    with pytest.raises(Fatal) as caught:
+        published(store, "torch", wanted)
+    assert caught.value.code == EXIT_CONFIG and str(caught.value) == (
+        "policy.scores: score 'grand_layer': there is no layer 2, this checkpoint has 2: "
+        "options.layer is 0 to 1, or -1 for the last"
+    )
+    assert not list(store.list(""))
+
+
+def test_a_layer_costs_one_backward_pass_and_doctor_times_it() -> None:
+    store, wanted = MemoryStore(), policy("torch", ("entropy", "grand_layer"))
+    outcome = published(store, "torch", wanted, history=put(store, "torch", 1, 2, 3))
+    assert isinstance(outcome, Published)
+    supplied = outcome.edition.supplies
+    assert outcome.passes == supplying.backward(supplied, outcome.needs) == 1
+    assert supplying.backward(supplied, frozenset({"gradient", "layer_gradient"})) == 4 + 1
+    assert supplying.backward(supplied, frozenset({"history", "label"})) == 0
+    engines = Engines(store, KEY, threads=1)
+    rows = costs.Rows(tuple(sample("torch").texts[:12]), tiny_bert.LABELS * 2 + ("new", "newer"))
+    load = partial(engines.model, outcome.edition)
+    told = list(costs.every(SystemClock(), engines.of(outcome.edition), load, rows))
+    timed = {cost.name: cost for cost in told if isinstance(cost, costs.Cost)}
+    assert timed["grand_layer"].passes == 1 and timed["grand_layer"].seconds > 0
+    assert timed["grand"].passes == 0
+    engines.close()
+
+
+def test_a_layer_whose_gradient_depends_on_the_batch_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = TorchModel.layer_gradients
+
+    def leaking(self: TorchModel, texts: Sequence[str], classes: Ints, layer: int) -> Floats:
+        return real(self, texts, classes, layer) * np.float32(1 + len(texts) / 2**20)
+
+    monkeypatch.setattr(TorchModel, "layer_gradients", leaking)
+    store = MemoryStore()
+    with pytest.raises(NotInvariant, match="leave scores that need a gradient out"):
+        published(store, "torch", policy("torch", ("entropy", "grand_layer")))
+    assert not list(store.list(""))
 
 
 def test_a_temperature_needs_labels_of_the_checkpoint() -> None:

@@ -77,7 +77,9 @@ def test_a_model_that_does_not_supply_it_is_refused_by_name(entry: Entry, need: 
     assert SUPPLIERS[need] in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["grand", "aum", "rho_loss", "vog", "tracin", "joint_grand"])
+@pytest.mark.parametrize(
+    "name", ["grand", "grand_layer", "aum", "rho_loss", "vog", "tracin", "joint_grand"]
+)
 def test_what_is_not_a_number_ends_in_a_refusal(name: str) -> None:
     broken = model()
     outputs = broken.outputs
@@ -85,6 +87,7 @@ def test_what_is_not_a_number_ends_in_a_refusal(name: str) -> None:
     assert outputs.history is not None
     assert outputs.reference is not None
     assert outputs.gradients is not None
+    assert outputs.layer_gradient is not None
     assert outputs.hidden_history is not None
     spoilt = replace(
         outputs,
@@ -92,6 +95,7 @@ def test_what_is_not_a_number_ends_in_a_refusal(name: str) -> None:
         history=outputs.history * np.float32(np.nan),
         reference=outputs.reference * np.float32(np.nan),
         gradients=tuple(np.full((5, 2, 3), np.nan, np.float32) for _ in outputs.gradients),
+        layer_gradient=outputs.layer_gradient * np.float32(np.nan),
         hidden_history=outputs.hidden_history * np.float32(np.nan),
     )
     broken.outputs = spoilt
