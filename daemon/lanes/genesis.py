@@ -73,7 +73,22 @@ def make(
 
 
 def check_source(genesis: Genesis, infos: tuple[LaneInfo, ...]) -> None:
-    """The source still serves the topics that the genesis knows, under their ids."""
+    """The source still serves the topics that the genesis knows, under their ids and as they were.
+
+    A topic of utterances may come later; one of labels or erasures may not: pins tell by the
+    genesis which parts they wait for as such (law 8).
+    """
+    kinds = {entry.topic: entry.kind for entry in genesis.lanes}
+    for one in infos:
+        before = kinds.get(one.lane.topic, "utterances")
+        if one.kind != before:
+            raise Fatal(
+                f"topic {one.lane.topic} has {one.kind}, and this store was begun "
+                + (f"with it as {before}" if one.lane.topic in kinds else "without it"),
+                code=EXIT_STATE,
+                hint="topics of labels and erasures are fixed at the first start: leave it out, or "
+                "use another store",
+            )
     served = {info.lane: info for info in infos}
     for entry in genesis.lanes:
         info = served.get(entry.lane)

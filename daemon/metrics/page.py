@@ -36,8 +36,8 @@ TAIL = f"""
 ## What the claims claim
 
 **Suspected** is not wrong. The model doubts labels below a threshold that aims at a fixed multiple
-(`policy.quarantine.margin`) of the audited rate, so the suspect share is near that by design. It is
-worth a look when it moves, not for its level.
+(`policy.quarantine.margin`) of the audited rate, at most `policy.quarantine.cap`, so the suspect
+share is near that by design. It is worth a look when it moves, not for its level.
 
 **Audited** is measured: annotators answer for a small sample that is uniform by utterance id and
 that no score has touched. Its interval is that of one look. Older answers fade, so neighbouring

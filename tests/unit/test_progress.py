@@ -269,6 +269,19 @@ def test_a_store_whose_topic_was_made_anew_is_refused() -> None:
         check_source(genesis(), (infos[0]._replace(topic_id="id-2"), infos[1]))
 
 
+@pytest.mark.parametrize("kind", ["labels", "erasures"])
+def test_labels_and_erasures_come_from_topics_of_the_genesis(kind: str) -> None:
+    """Else their parts would be waited for as if they held utterances."""
+    known = [LaneInfo(entry.lane, entry.kind, entry.topic_id, 0) for entry in genesis().lanes]
+    grown = known[-1]._replace(lane=LaneId(known[-1].lane.topic, 7))
+    check_source(genesis(), (*known, grown))
+    with pytest.raises(Fatal, match=f"new has {kind}, and this store was begun without it"):
+        check_source(genesis(), (*known, LaneInfo(LaneId("new", 0), kind, "id-n", 0)))
+    spoken = next(info for info in known if info.kind == "utterances")
+    with pytest.raises(Fatal, match=f"has {kind}, and this store was begun with it as utterances"):
+        check_source(genesis(), (spoken._replace(kind=kind),))
+
+
 def test_a_genesis_sorts_its_lanes_and_refuses_a_small_lag() -> None:
     infos = (LaneInfo(B, "utterances", "x", 3), LaneInfo(A, "utterances", "x", 0))
     made = make(infos, period_ms=10, grace=1, label_wait=0, lag=3, first_window=2)

@@ -25,7 +25,7 @@ from daemon.stores.memory import MemoryStore
 from scoring.catalogue import catalogue
 from scoring.models.base import NotInvariant
 from scoring.models.torch import TorchModel
-from scoring.supplies import SUPPLIERS
+from scoring.supplies import SUPPLIERS, Unsupplied
 from scoring.types import Floats, Ints
 from tests import tiny_bert
 from tests.cases import Case, Edition, Schedule
@@ -198,11 +198,11 @@ def test_a_layer_that_the_checkpoint_does_not_have_is_refused() -> None:
 
 def test_a_layer_costs_one_backward_pass_and_doctor_times_it() -> None:
     store, wanted = MemoryStore(), policy("torch", ("entropy", "grand_layer"))
-    outcome = published(store, "torch", wanted, history=put(store, "torch", 1, 2, 3))
+    outcome = published(store, "torch", wanted, history=put(store, "torch", 1))
     assert isinstance(outcome, Published)
     supplied = outcome.edition.supplies
     assert outcome.passes == supplying.backward(supplied, outcome.needs) == 1
-    assert supplying.backward(supplied, frozenset({"gradient", "layer_gradient"})) == 4 + 1
+    assert supplying.backward(supplied, frozenset({"gradient", "layer_gradient"})) == 2 + 1
     assert supplying.backward(supplied, frozenset({"history", "label"})) == 0
     engines = Engines(store, KEY, threads=1)
     rows = costs.Rows(tuple(sample("torch").texts[:12]), tiny_bert.LABELS * 2 + ("new", "newer"))
@@ -211,6 +211,8 @@ def test_a_layer_costs_one_backward_pass_and_doctor_times_it() -> None:
     timed = {cost.name: cost for cost in told if isinstance(cost, costs.Cost)}
     assert timed["grand_layer"].passes == 1 and timed["grand_layer"].seconds > 0
     assert timed["grand"].passes == 0
+    unfed = {error.score: error.missing for error in told if isinstance(error, Unsupplied)}
+    assert unfed["vog"] == "gradient", "two checkpoints are too few for it"
     engines.close()
 
 
