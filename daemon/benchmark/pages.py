@@ -136,7 +136,7 @@ def seeds_page(results: Results, run: Run) -> str:
         (row.claim.paper, row.claim.claim, row.claim.published, row.ours, row.seconds, row.verdict)
         for row in claims.found(results)
     ]
-    rows += [(*row, "", "in [joint.md](joint.md)") for row in claims.ELSEWHERE]
+    rows += [(*row, "", "in joint.md") for row in claims.ELSEWHERE]
     rows += [(*row, "", "not testable here") for row in claims.UNTESTABLE]
     told = (
         f"{run.told()}. Differences of accuracy in points with 95 % intervals; `verdict` follows "
