@@ -72,10 +72,10 @@ class Process(Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     batch_records: Annotated[
         int, Meta(ge=1, le=16_384, description="utterances that are scored together")
-    ] = 512
+    ] = 1_024
     poll_records: Annotated[
         int, Meta(ge=1, le=1_000_000, description="records that one poll may return")
-    ] = 2_048
+    ] = 4_096
     read_ahead: Annotated[
         int, Meta(ge=0, le=64, description="batches that are prepared while the model runs")
     ] = 2
