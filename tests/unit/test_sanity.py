@@ -80,7 +80,7 @@ ADVISED = {
     "English; map policy.record.locale where other languages are spoken, or take near",
     "policy: {identity: near-en, record: {locale: nlu.locale}}": "",
     "policy: {identity: near}": "",
-    "process: {poll_records: 255}": "process.poll_records: 255 is below batch_records 512, no "
+    "process: {poll_records: 255}": "process.poll_records: 255 is below batch_records 1024, no "
     "batch is ever full",
 }
 
