@@ -163,8 +163,8 @@ def _told(arguments: argparse.Namespace) -> str:
     """The command without paths of this machine."""
     names = map(sets.name, arguments.data)
     words = ["sluice bench", arguments.what, "--data", *names]
-    if arguments.quick:
-        words.append("--quick")
+    if arguments.quick:  # its plan has seeds of its own
+        return " ".join([*words, "--quick"])
     return " ".join([*words, "--seeds", str(arguments.seeds)])
 
 
