@@ -52,6 +52,7 @@ COMMANDS = (  # in the order in which a newcomer meets them
     "bench",
     "score",
     "select",
+    "scores",
     "kinds",
 )
 EPILOG = """\

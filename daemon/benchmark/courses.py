@@ -30,7 +30,7 @@ BUDGETS = (0.5, 0.2)
 EASIER = 0.75  # the band: without the quarter of the largest scores
 PLANNED: Mapping[str, Sequence[str]] = {  # by setting, where nobody names arms
     "clean": ("full", "dynamic-norm", "dynamic-sum", "dynamic-mean", "dynamic-tokens",
-              "dynamic-random", "random", "joint_el2n.top"),
+              "weighted-tokens", "dynamic-random", "dynamic-random-1", "random", "joint_el2n.top"),
     "flips-10": ("full", "oracle", "random", "joint_el2n.top", "aum.top", "forgetting.weighted",
                  "tracin.top", "grand.top", "vog.weighted", "default"),
     "weak": ("full", "oracle", "random", "entropy.weighted", "joint_el2n.weighted",
@@ -74,7 +74,10 @@ def arms() -> Mapping[str, Arm]:
     made |= {
         f"dynamic-mean-{every}": Arm("schedule", "dynamic", every=every) for every in (2, 5, 9)
     }
-    made["dynamic-tokens"] = Arm("schedule", "dynamic", every=5, by="tokens")
+    made["dynamic-random-1"] = Arm("schedule", "random", every=1)
+    for kind in ("dynamic", "weighted"):
+        made[f"{kind}-tokens"] = Arm("schedule", kind, every=5, by="tokens")
+        made[f"{kind}-tokens-10"] = Arm("schedule", kind, every=10, by="tokens")
     made["random"] = Arm("baseline", choose=_random)
     for score in SCORES:
         for kind, choose in (("top", _top), ("weighted", _weighted)):

@@ -1,12 +1,10 @@
 """sluice kinds: everything a configuration can name: scores, policies, reservoirs, models ...
 
     sluice kinds
-    sluice kinds scores
+    sluice kinds policies
 
-Options are listed with their defaults; what they mean stands in the file of the kind. Of scores
-alone, also what each needs, what it costs and which paper it is from: those of one forward pass
-first, then those that run all m checkpoints of an edition's history (m forward passes a text), then
-those that run backward under each.
+Options are listed with their defaults; what they mean stands in the file of the kind. What each
+score needs and costs says `sluice scores`.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ from pathlib import Path
 from daemon.console import Console
 from daemon.ports import EXIT_OK
 from scoring import kinds
-from scoring.catalogue import catalogue
 
 PACKAGES: Mapping[str, str] = {
     "scores": "scoring.scores",
@@ -37,24 +34,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    if arguments.what == "scores":
-        console.table(("score", "options", "needs", "cost", "source", "summary"), _scores())
-        return EXIT_OK
     rows = []
     for what, package in PACKAGES.items():
         if arguments.what in (None, what):
             rows += [(what, kind, *told(package, kind)) for kind in kinds.names(package)]
     console.table(("what", "kind", "options", "summary"), rows)
     return EXIT_OK
-
-
-def _scores() -> list[tuple[str | None, ...]]:
-    """The catalogue, which imports the files of all scores: they need numpy only."""
-    return [
-        (e.name, told(PACKAGES["scores"], e.name)[0], ", ".join(e.needs) or None, e.cost, e.source,
-         e.summary)
-        for e in catalogue()
-    ]  # fmt: skip
 
 
 def told(package: str, kind: str) -> tuple[str | None, str]:

@@ -9,7 +9,7 @@ how plausible the label is (0 to 1), and the reason where a row could not be rea
 where a row lacks what it needs. Rows are decoded, scored and rounded as `sluice run` does it.
 
 A run that was stopped goes on where it was (chunks lie in OUT.work until it is done) and ends with
-the same bytes. Without --scores: those of the policy. `sluice kinds scores` lists all.
+the same bytes. Without --scores: those of the policy. `sluice scores` lists all.
 """
 
 from __future__ import annotations

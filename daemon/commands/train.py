@@ -8,7 +8,8 @@ DATA is a folder of SNIPS or ATIS, CLINC150's JSON, or lines of {"text", "intent
 "split"?}. `--model head` trains a softmax head on a frozen sentence encoder, in seconds. `--model
 joint` fine-tunes the encoder's first layers to intents and slots, in minutes, and needs torch.
 `--schedule dynamic` trains some epochs on all rows, scores all of them, goes on with the hardest
-share, and scores all again every few epochs; `random` draws as many rows at the same moments.
+share, and scores all again every few epochs; `weighted` draws the rows of each epoch anew, the
+harder the likelier; `random` draws as many rows at the moments of `dynamic`.
 
 The folder gets checkpoints over time, which `sluice publish` takes. Killed, the same command goes
 on from the last epoch, with the same result: same data, options and machine give the same bytes.
@@ -43,7 +44,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="made, or gone on with")
     for name, values, meaning in (
         ("model", ("head", "joint"), "what learns"),
-        ("schedule", ("full", "dynamic", "random"), "which rows an epoch trains on"),
+        ("schedule", ("full", "dynamic", "weighted", "random"), "which rows an epoch trains on"),
         ("by", ("rows", "tokens"), "what --keep is a share of"),
         ("reduce", ("norm", "sum", "mean"), "how errors of intent and slots become one"),
     ):
@@ -53,7 +54,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         ("keep", _share, 0.5, "share of the rows after the warm epochs"),
         ("offset", _offset, 0.0, "share of the hardest rows that is left out: noisy labels"),
         ("warm-epochs", count(0), 1, "epochs on all rows first"),
-        ("every", count(1), 2, "epochs until rows are chosen anew"),
+        ("every", count(1), 2, "epochs until rows are chosen anew (weighted: scored anew)"),
         ("epochs", count(1), None, "of the whole training (default: head 20, joint 10)"),
         ("rows", count(2), None, "train on as many of the rows, drawn at random (default: all)"),
         ("seed", count(0), 0, "another seed, another order and other heads"),

@@ -179,7 +179,7 @@ class Registry:
             return Calibration(FIRST)
         if window not in self._calibrations:
             self._calibrations[window] = self.manifest(window).calibration
-            while len(self._calibrations) > 8:  # the last few windows are asked for again
+            while len(self._calibrations) > 4:  # the last few windows are asked for again
                 del self._calibrations[next(iter(self._calibrations))]
         return self._calibrations[window]
 

@@ -7,7 +7,7 @@ Reads:      two to eight scores; the plausibility, with `quarantine`
 Source:     Anand, Tan and Minakova 2023 (arXiv 2311.16298), user study: the mean of the sampling
             scores of VoG (is the intent hard?) and slot-trail entropy (are its slots?).
 Traps:      - Means of scores that rank alike are that score again: entropy, margin and least
-              confidence say nearly the same. `sluice kinds scores` says what each one needs.
+              confidence say nearly the same. `sluice scores` says what each one needs.
             - A score of which nothing was learnt yet adds the same to (nearly) every row.
 """
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from scoring.training.dice import Dice, Ints64
 from scoring.training.dynamics import Dynamics, Measures
-from scoring.training.schedules import Schedule, affordable, drawn, hardest
+from scoring.training.schedules import Reals, Schedule, affordable, drawn, hardest, keys
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 Tell = Callable[[int], None]  # rows that were just trained on or scored
@@ -64,19 +64,21 @@ class Course:
         self.done += 1
 
     def _choose(self, tell: Tell) -> None:
-        size = self.schedule.size(self._rows)
-        if not self.schedule.scores(self.done):
+        schedule, size = self.schedule, self.schedule.size(self._rows)
+        if schedule.scores(self.done):
+            self.dynamics.add(self.learner.measure(tell))
+            self.scored += self._rows
+        if not len(self.dynamics):
             self._kept = drawn(self._rows, size, self._dice, self.done)
             return
-        self.dynamics.add(self.learner.measure(tell))
-        self.scored += self._rows
-        scores = self.dynamics.smoothed(self.schedule.alpha, self.schedule.c)
-        offset = self.schedule.offset
-        if self.schedule.by == "tokens":
-            lengths = self.learner.lengths
-            self._kept = affordable(scores, lengths, self.schedule.keep, offset)
+        order: Reals = self.dynamics.smoothed(schedule.alpha, schedule.c)
+        offset = schedule.offset
+        if schedule.kind == "weighted":
+            order, offset = keys(order, offset, self._dice, self.done), 0.0
+        if schedule.by == "tokens":
+            self._kept = affordable(order, self.learner.lengths, schedule.keep, offset)
         else:
-            self._kept = hardest(scores, size, offset)
+            self._kept = hardest(order, size, offset)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """What `restore` of a course with the same arguments takes."""

@@ -116,7 +116,7 @@ def test_kinds_list_their_options(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_scores_say_what_they_need_and_cost(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["kinds", "scores"]) == EXIT_OK
+    assert main(["scores"]) == EXIT_OK
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.split("\t") == ["score", "options", "needs", "cost", "source", "summary"]
     rows = {name: cells for name, *cells in (line.split("\t") for line in lines)}

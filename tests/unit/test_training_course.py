@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import convert
 
 from scoring.training.course import Course
 from scoring.training.dice import Ints64
@@ -20,7 +22,7 @@ ROWS, CLASSES, EPOCHS = 300, 4, 5
 
 schedules = st.builds(
     Schedule,
-    kind=st.sampled_from(["full", "dynamic", "random"]),
+    kind=st.sampled_from(["full", "dynamic", "weighted", "random"]),
     keep=st.sampled_from([0.1, 0.5, 1.0]),
     warm=st.integers(0, 3),
     every=st.integers(1, 3),
@@ -135,9 +137,11 @@ def test_a_choice_holds_for_as_many_epochs_as_it_was_made_for() -> None:
 def test_wrong_labels_are_what_looks_hard_and_the_offset_leaves_them_out() -> None:
     wrong = set(range(0, ROWS, 10))
     plain, _ = rows_seen(Schedule(kind="dynamic", keep=0.3, warm=2, every=2), 8)
-    spared, _ = rows_seen(Schedule(kind="dynamic", keep=0.3, warm=2, every=2, offset=0.12), 8)
     assert len(plain[-1] & wrong) > 25
-    assert len(spared[-1] & wrong) < 10
+    for kind in ("dynamic", "weighted"):
+        given = {"kind": kind, "keep": 0.3, "warm": 2, "every": 2, "offset": 0.12}
+        spared, _ = rows_seen(convert(given, Schedule), 8)
+        assert len(spared[-1] & wrong) < 10
 
 
 def test_random_draws_as_many_at_the_same_moments() -> None:
@@ -147,7 +151,20 @@ def test_random_draws_as_many_at_the_same_moments() -> None:
     assert len(made.dynamics) == made.scored == 0
 
 
-@pytest.mark.parametrize("kind", ["dynamic", "random"])
+def test_weighted_draws_every_epoch_anew_and_the_hard_more_often() -> None:
+    schedule = Schedule(kind="weighted", keep=0.3, warm=1, every=4)
+    seen, made = rows_seen(schedule, 9)
+    assert [len(rows) for rows in seen] == [ROWS] + [90] * 8
+    assert all(one != other for one, other in pairwise(seen))
+    assert len(made.dynamics) == 2  # before epochs 1 and 5: the scores are those of `dynamic`
+    scores = made.dynamics.smoothed(0.8, 1.0)
+    order = np.argsort(scores).tolist()
+    easy, hard = set(order[:100]), set(order[-100:])
+    often, seldom = (sum(len(rows & part) for rows in seen[5:]) for part in (hard, easy))
+    assert often > 1.3 * seldom > 0  # of what is learnt some comes again, too
+
+
+@pytest.mark.parametrize("kind", ["dynamic", "weighted", "random"])
 def test_a_first_choice_of_an_untrained_model_is_random(kind: Any) -> None:
     seen, made = rows_seen(Schedule(kind=kind, keep=0.3, warm=0, every=9), 3)
     assert [len(rows) for rows in seen] == [90] * 3

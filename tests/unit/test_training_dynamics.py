@@ -13,7 +13,7 @@ from scoring.scores.aum import Aum
 from scoring.scores.forgetting import Forgetting
 from scoring.training.dice import Dice
 from scoring.training.dynamics import Dynamics, Measures, measure, together
-from scoring.training.schedules import Schedule, affordable, drawn, hardest
+from scoring.training.schedules import LEAST, Schedule, affordable, drawn, hardest, keys
 from scoring.types import NO_LABEL, Floats, Outputs
 
 F = np.float32
@@ -110,6 +110,10 @@ def test_a_schedule_by_hand() -> None:
     assert Schedule(kind="random", keep=0.2, warm=1, every=3).seen(9, 100) == (260, 0)
     assert Schedule(keep=0.2).seen(9, 100) == (900, 0)
     assert not any(Schedule(keep=0.2).chooses(e) for e in range(9))
+    weighted = Schedule(kind="weighted", keep=0.2, warm=1, every=3)
+    assert weighted.seen(9, 100) == made.seen(9, 100)
+    assert [e for e in range(9) if weighted.scores(e)] == [1, 4, 7]
+    assert [e for e in range(9) if weighted.chooses(e)] == list(range(1, 9))
     cold = Schedule(kind="dynamic", warm=0, every=2)
     assert [e for e in range(5) if cold.chooses(e)] == [0, 2, 4]
     assert [e for e in range(5) if cold.scores(e)] == [2, 4]  # nothing is known at first
@@ -125,6 +129,21 @@ def test_the_affordable_by_hand() -> None:
     assert affordable(scores, costs, 0.5, 0.25).tolist() == [0, 3]  # without the hardest
     assert affordable(scores, costs, 0.1, 0.0).tolist() == [1]  # one row always
     assert affordable(scores, costs, 1.0, 0.0).tolist() == [0, 1, 2, 3]
+
+
+def test_keys_draw_in_proportion_to_the_squared_score() -> None:
+    scores = np.array([0.1, 0.2, 0.4, 0.0], F)
+    made = [keys(scores, 0.0, Dice("t"), epoch) for epoch in range(4_000)]
+    first = np.bincount([int(k.argmax()) for k in made], minlength=4) / len(made)
+    weights = (scores + LEAST) ** 2
+    assert first == pytest.approx(weights / weights.sum(), abs=0.02)
+    # what comes second is drawn in proportion among those that are left
+    second = [int(np.argsort(-k)[1]) for k in made if k.argmax() == 2]
+    rest = weights[:2] / (weights[0] + weights[1] + weights[3])
+    assert np.bincount(second, minlength=4)[:2] / len(second) == pytest.approx(rest, abs=0.03)
+    assert (keys(scores, 0.0, Dice("t"), 1) == made[1]).all()
+    spared = keys(scores, 0.25, Dice("t"), 1)
+    assert np.isneginf(spared).tolist() == [False, False, True, False]
 
 
 def test_the_hardest_by_hand() -> None:
