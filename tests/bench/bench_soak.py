@@ -65,7 +65,9 @@ def main() -> None:
                   f"{done:,} of {out:,} scored, {shards} shards")  # fmt: skip
             for name, before in first.items():
                 ratio = last[name] / before
-                print(f"  {name:12} {before:>9,} -> {last[name]:>9,}: ratio {ratio:.3f}")
+                since = last[name] / told[BETWEEN // 2][name]
+                print(f"  {name:12} {before:>9,} -> {last[name]:>9,}: ratio {ratio:.3f}, "
+                      f"since half time {since:.3f}")  # fmt: skip
             memory = " ".join(f"{at['resident_kb'] / 1024:.0f}" for at in (first, *told, last))
             print(f"  resident, MiB, from the first stretch to the last: {memory}")
         finally:

@@ -274,4 +274,4 @@ def test_rows_without_tags_are_refused() -> None:
 def test_what_is_planned_exists() -> None:
     made = joint.plan(joint.Asked(None, None, None, 1, 100, 4, 1), {"tiny": CORPUS})
     assert set(made.arms) == set(lessons.SETTINGS)
-    assert joint.size(made, {"tiny": CORPUS}) == 15 + 18 + 14
+    assert joint.size(made, {"tiny": CORPUS}) == 19 + 18 + 14
