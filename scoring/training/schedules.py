@@ -25,7 +25,6 @@ Kind = Literal["full", "dynamic", "weighted", "random"]
 By = Literal["rows", "tokens"]
 Reals = npt.NDArray[np.floating[Any]]
 
-POWER = 2  # of a score that is a weight: on ATIS' validation rows ahead of 1 and 3, by little
 LEAST = 1e-3  # is added to a score that is a weight: what is learnt stays in reach
 
 
@@ -92,12 +91,12 @@ def drawn(rows: int, size: int, dice: Dice, epoch: int) -> Ints64:
 
 def keys(scores: Reals, offset: float, dice: Dice, epoch: int) -> Floats64:
     """(n,) of which the k largest are k rows drawn one after another without replacement, each
-    with a chance proportional to (score + LEAST) ** POWER among those that are left.
+    with a chance proportional to score + LEAST among those that are left.
 
     u ** (1 / weight) of Efraimidis and Spirakis (2006, doi:10.1016/j.ipl.2005.11.003), as a
     logarithm. The share `offset` of the largest scores, which are 0 or more, comes last.
     """
-    weights = (scores.astype(np.float64) + LEAST) ** POWER
+    weights = scores.astype(np.float64) + LEAST
     uniforms = 1.0 - dice.uniforms(f"keys {epoch}", len(scores))  # in (0, 1]
     found: Floats64 = np.log(uniforms) / weights
     found[np.argsort(-scores, kind="stable")[: int(offset * len(scores))]] = -np.inf

@@ -131,11 +131,11 @@ def test_the_affordable_by_hand() -> None:
     assert affordable(scores, costs, 1.0, 0.0).tolist() == [0, 1, 2, 3]
 
 
-def test_keys_draw_in_proportion_to_the_squared_score() -> None:
+def test_keys_draw_in_proportion_to_the_score() -> None:
     scores = np.array([0.1, 0.2, 0.4, 0.0], F)
     made = [keys(scores, 0.0, Dice("t"), epoch) for epoch in range(4_000)]
     first = np.bincount([int(k.argmax()) for k in made], minlength=4) / len(made)
-    weights = (scores + LEAST) ** 2
+    weights = scores + LEAST
     assert first == pytest.approx(weights / weights.sum(), abs=0.02)
     # what comes second is drawn in proportion among those that are left
     second = [int(np.argsort(-k)[1]) for k in made if k.argmax() == 2]
