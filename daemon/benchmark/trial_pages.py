@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from daemon.benchmark.courses import EVERY, WARM
+from daemon.benchmark.courses import EVERY, WARM, arms
 from daemon.benchmark.goals import shown
 from daemon.benchmark.lessons import AUDITED, SETTINGS
 from daemon.benchmark.pages import Run, table
 from daemon.benchmark.statistics import Interval
 from daemon.benchmark.trial_tables import Line, Rates
 
-DYNAMIC = ("dynamic-norm", "dynamic-sum", "dynamic-mean", "dynamic-tokens")
+DYNAMIC = tuple(n for n, arm in arms().items() if arm.kind in ("dynamic", "weighted"))
 SURE = 3  # seeds
 HEADER = (
     "arm", "kept", "seeds", "rows", "wrong", "accuracy", "slot F1", "SEMER", "F-SEMER", "IRER",
@@ -43,9 +43,10 @@ def page(lines: Sequence[Line], valid: Sequence[Line], run: Run) -> str:
         "its harmonic mean with the same over those of the answers; IRER: utterances with any "
         "mistake (Anand et al. 2023). Slot F1 as conlleval counts.\n\n"
         f"Schedules: {WARM} epoch on all rows, a new choice every {EVERY} epochs (other than that: "
-        "the number behind the name), rows scored in bfloat16. `dynamic-tokens` (every 5) keeps a "
-        "share of the tokens, not of the rows: the hardest ones are longer. Other arms choose "
-        "once, by scores of checkpoints of another training whose time they are not charged.\n"
+        "the number behind the name), rows scored in bfloat16. `-tokens` (every 5) keeps a share "
+        "of the tokens, not of the rows: the hardest ones are longer. `weighted` draws the rows of "
+        "each epoch anew, the harder the likelier. Other arms choose once, by scores of "
+        "checkpoints of another training whose time they are not charged.\n"
     )
     parts = ["# Intents and slots together\n", told, "## Goals\n"]
     parts.append(table(("where", "goal", "here", "reached"), _goals(lines)))
