@@ -86,6 +86,7 @@ def take(outputs: Outputs, rows: npt.NDArray[np.intp]) -> Outputs:
         reference=of_rows(outputs.reference),
         prior=outputs.prior,
         trails=outputs.trails,
+        direction=outputs.direction,
     )
 
 

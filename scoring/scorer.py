@@ -110,6 +110,8 @@ class Scorer:
             outputs = replace(outputs, prior=prior)
         if "trails" in self._needs and self._supplies.trails is not None:
             outputs = replace(outputs, trails=self._supplies.trails)
+        if "direction" in self._needs and self._supplies.direction is not None:
+            outputs = replace(outputs, direction=self._supplies.direction)
         if "slot_labels" in self._needs and self._tags and outputs.slot_probs is not None:
             indices = slot_labels(self._tags, tags, outputs.slot_probs)
             outputs = replace(outputs, slot_labels=indices)

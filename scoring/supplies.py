@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from scoring.types import NO_LABEL, UNKNOWN_LABEL, Floats, Ints, Model, Outputs, Score
+from scoring.types import NO_LABEL, UNKNOWN_LABEL, Direction, Floats, Ints, Model, Outputs, Score
 
 Tags = tuple[str, ...]  # of a text: the slot tag of each of its words, which `str.split` tells
 
@@ -33,6 +33,7 @@ SUPPLIERS: Mapping[str, str] = {
     "reference": "`sluice publish --reference CHECKPOINT`: one trained on held-out rows alone",
     "prior": "shares of the classes in the pinned calibration, which a run always has",
     "trails": "`sluice publish --sample FILE` with labels, and tags of the words",
+    "direction": "`sluice publish --trusted FILE`: rows with right labels, not trained on",
 }
 FIELDS: Mapping[str, str] = {"slots": "slot_probs", "gradient": "gradients"}  # others: their name
 OF_CLASSES = frozenset({"prior", "trails"})  # tables: the same for all rows
@@ -57,6 +58,7 @@ class Supplies:
 
     prior: Floats | None = None  # (k,) shares; a window brings its own
     trails: Floats | None = None  # (k,) bits
+    direction: Direction | None = None  # of trusted rows
     tagged: bool = False  # records may carry tags
 
 

@@ -87,6 +87,15 @@ class Outputs:
     reference: Floats | None = None  # (n, k) probs under a model of held-out rows alone
     prior: Floats | None = None  # (k,) share of each class, all > 0; one table for all rows
     trails: Floats | None = None  # (k,) slot-trail entropy of each class, bits; for all rows
+    direction: Direction | None = None  # of trusted rows: scoring/directions.py; for all rows
+
+
+class Direction(Protocol):
+    """Where trusted rows pull the last layer; both (n,), finite where all that is given is."""
+
+    def influences(self, probs: Floats, hidden: Floats, labels: Ints) -> Floats: ...
+
+    def efforts(self, probs: Floats, hidden: Floats, labels: Ints) -> Floats: ...
 
 
 class Model(Protocol):

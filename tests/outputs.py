@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from scoring.types import UNKNOWN_LABEL, Floats, Outputs
+from scoring.directions import Direction, solve
+from scoring.types import UNKNOWN_LABEL, Floats, Ints, Outputs
 
 CHECKPOINTS, WIDTH, TAGS = 5, 8, 5
 
@@ -13,6 +14,18 @@ def softmax(logits: Floats) -> Floats:
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probs: Floats = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
     return probs
+
+
+def direction_of(k: int) -> Direction:
+    """That of forty trusted rows, for WIDTH inputs."""
+    r = np.random.default_rng(k)
+
+    def rows(n: int) -> tuple[Floats, Floats, Ints]:
+        probs = softmax(r.normal(size=(n, k)).astype(np.float32))
+        hidden = r.normal(size=(n, WIDTH)).astype(np.float32)
+        return probs, hidden, r.integers(0, k, n).astype(np.int32)
+
+    return solve(rows(40), rows(80))
 
 
 def outputs_of(probs: Floats, labels: object, seed: int = 0) -> Outputs:
@@ -41,6 +54,7 @@ def outputs_of(probs: Floats, labels: object, seed: int = 0) -> Outputs:
         reference=np.roll(probs, 1, axis=0),
         prior=softmax(np.linspace(0, 3, k, dtype=np.float32)),
         trails=np.linspace(0, 40, k, dtype=np.float32),
+        direction=direction_of(k),
     )
 
 

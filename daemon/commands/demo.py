@@ -136,7 +136,7 @@ def _publish(session: Session, place: Place, number: int, first_window: int) -> 
     folder = place.checkpoint(number)
     given = argparse.Namespace(
         sample=str(place.sample), policy=None, first=str(first_window), allow_missing_labels=False,
-        history=None, reference=None,
+        history=None, reference=None, trusted=None,
     )  # fmt: skip
     if isinstance(publish.one(session, folder, given), Refused):
         raise Fatal(f"{folder.name} did not pass its gates", code=EXIT_STATE)

@@ -34,6 +34,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKPOINT",
         help="checkpoint of held-out rows alone that rho_loss reads: a folder, or a digest",
     )
+    parser.add_argument(
+        "--trusted",
+        metavar="FILE",
+        help="JSON lines of text and right label that the checkpoint did not train on: what helps "
+        "with them is what score influence looks for",
+    )
 
 
 def named(session: Session, arguments: argparse.Namespace, policy: Policy) -> Others:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from daemon.commands import others
 from daemon.commands.published import show, tell
-from daemon.commands.sample import read_sample
+from daemon.commands.sample import read_sample, with_trusted
 from daemon.commands.session import DIGITS, Session, config_argument, open_session
 from daemon.config import weak
 from daemon.console import Console
@@ -116,6 +116,7 @@ def one(session: Session, folder: Path, arguments: argparse.Namespace) -> Publis
     others.fit(checkpoint.format, policy)
     first = first_window(session, arguments.first)
     sample = read_sample(Path(arguments.sample)) if arguments.sample else recent_sample(registry)
+    sample = with_trusted(sample, arguments)
     outcome = publish(
         registry,
         checkpoint,

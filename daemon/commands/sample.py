@@ -1,7 +1,9 @@
-"""The file of reference rows that `sluice publish --sample` names."""
+"""The files of rows that `sluice publish --sample` and `--trusted` name."""
 
 from __future__ import annotations
 
+import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -17,6 +19,13 @@ class SampleRow(msgspec.Struct, frozen=True):
     label: str | None = None
     locale: str | None = None  # language tag
     tags: tuple[str, ...] | str | None = None  # of each word, as a list or with blanks between
+
+
+def with_trusted(sample: Sample, arguments: argparse.Namespace) -> Sample:
+    """With the rows of `--trusted`, which score `influence` reads. Raises Fatal."""
+    if not arguments.trusted:
+        return sample
+    return replace(sample, trusted=read_sample(Path(arguments.trusted)))
 
 
 def read_sample(path: Path) -> Sample:

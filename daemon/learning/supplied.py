@@ -55,6 +55,17 @@ class Fit(Struct, frozen=True):
     after: int
 
 
+class Trusted(Struct, frozen=True):
+    """A scoring.directions.Direction: daemon.running.supplying makes it again. Fractions in 1/BIT."""
+
+    table: bytes  # (k, d + 1) int32, little-endian
+    classes: int  # k
+    inputs: int
+    entries: int
+    least: int
+    effort: tuple[int, int]
+
+
 class Supplied(Struct, frozen=True, omit_defaults=True):
     """Checkpoints are named by the digest of their manifest."""
 
@@ -63,6 +74,7 @@ class Supplied(Struct, frozen=True, omit_defaults=True):
     temperatures: dict[str, int] = {}  # in 1/GRID; of those that are not named: 1
     fit: Fit | None = None  # of the edition's own checkpoint
     trails: tuple[int, ...] = ()  # slot-trail entropy of each class, in 1/BIT bits
+    direction: Trusted | None = None  # where trusted rows pull the last layer
 
     @property
     def trail_bits(self) -> Floats | None:

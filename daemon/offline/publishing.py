@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from daemon.commands import others
 from daemon.commands.published import tell
+from daemon.commands.sample import with_trusted
 from daemon.commands.session import Session
 from daemon.decode.decoder import Decoder
 from daemon.decode.near import by_text, folding
@@ -69,7 +70,7 @@ def publish_for(
     once = by_text(asked.policy.identity)
     texts = [u.key_text if once else u.text for u in said]  # as the model will read them
     tags, locales = [u.tags for u in said], [u.locale for u in said]
-    sample = Sample(texts, [u.label for u in said], tags, locales)
+    sample = with_trusted(Sample(texts, [u.label for u in said], tags, locales), arguments)
     outcome = publish(
         registry, asked.checkpoint, asked.blobs, asked.policy, first_window=0, sample=sample,
         threads=asked.threads, others=others.named(session, arguments, asked.policy),

@@ -65,6 +65,7 @@ def prepare(
         [
             rows.digest, rows.where, asked.policy, asked.checkpoint,
             tables.digest(key.hex()), windows, answers, arguments.history, arguments.reference,
+            arguments.trusted,
         ]
     )  # fmt: skip
     if given is None:

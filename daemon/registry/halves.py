@@ -13,14 +13,15 @@ from daemon.decode.near import by_text, folding
 from daemon.decode.normalise import normaliser
 from daemon.learning.calibration import Half, half_of
 from daemon.learning.edition import half_name
-from daemon.learning.supplied import BIT, MILLION, Fit, Supplied
+from daemon.learning.supplied import BIT, MILLION, Fit, Supplied, Trusted
 from daemon.policy import Policy
 from daemon.ports import EXIT_CONFIG, Fatal
 from daemon.running import supplying
-from scoring import temperature, trails
+from scoring import directions, temperature, trails
+from scoring.influence import NotSolved
 from scoring.scorer import Scorer
 from scoring.supplies import Tags, Unsupplied, shares
-from scoring.types import UNKNOWN_LABEL, Ints, Model, Score
+from scoring.types import UNKNOWN_LABEL, Floats, Ints, Model, Score
 
 SAMPLE_ROWS = 2_000  # reference rows scored for a half
 
@@ -33,6 +34,7 @@ class Sample:
     labels: list[str | None]
     tags: list[Tags | None] = field(default_factory=list)  # none, or one entry for each text
     locales: list[str | None] = field(default_factory=list)  # likewise
+    trusted: Sample | None = None  # other rows: their labels are right, and no training saw them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +44,7 @@ class Reading:
     texts: list[str]
     labels: list[str | None]
     tags: list[Tags | None]
+    trusted: Reading | None = None
 
     def classes(self, names: Sequence[str]) -> Ints:
         """(n,) indices of the labels; UNKNOWN_LABEL where there is none of these."""
@@ -68,7 +71,8 @@ def reading(sample: Sample, policy: Policy) -> Reading:
         said if said is not None and len(said) == len(text.split()) else None
         for text, said in zip(texts, tags, strict=True)
     ]
-    return Reading(texts, sample.labels[:SAMPLE_ROWS], fit)
+    trusted = reading(sample.trusted, policy) if sample.trusted else None
+    return Reading(texts, sample.labels[:SAMPLE_ROWS], fit, trusted)
 
 
 def supplied_of(
@@ -85,6 +89,9 @@ def supplied_of(
         made = _calibrated(own, made, rows, needs, load)
     if "trails" in needs:
         made = msgspec.structs.replace(made, trails=_trails(rows, own.classes))
+    if "direction" in needs and rows.trusted:
+        whole = supplying.model(own.fingerprint, made, frozenset({"hidden"}), load)
+        made = msgspec.structs.replace(made, direction=_direction(whole, rows, rows.trusted))
     return UNSET if made == Supplied() else made
 
 
@@ -125,6 +132,24 @@ def _trails(rows: Reading, classes: Sequence[str]) -> tuple[int, ...]:
     walked = [trails.trail(rows.tags[at] or (), rows.texts[at].split()) for at in told]
     bits = trails.entropies(known[told], walked, len(classes))
     return tuple(round(float(one) * BIT) for one in bits)
+
+
+def _direction(model: Model, rows: Reading, trusted: Reading) -> Trusted | None:
+    """Where the trusted rows pull; None where the model does not say what its last layer read."""
+
+    def read(some: Reading) -> tuple[Floats, Floats | None, Ints]:
+        outputs = model.run(some.texts or [""])
+        return outputs.probs, outputs.hidden, some.classes(model.classes)
+
+    (probs, hidden, labels), (own, own_hidden, own_labels) = read(trusted), read(rows)
+    if hidden is None or own_hidden is None:
+        return None  # the scorer says so
+    try:
+        made = directions.solve((probs, hidden, labels), (own, own_hidden, own_labels))
+    except (ValueError, NotSolved) as error:
+        hint = "give --trusted and --sample, each with rows whose labels the checkpoint knows"
+        raise Fatal(f"score 'influence': {error}", code=EXIT_CONFIG, hint=hint) from error
+    return supplying.stored(made)
 
 
 def scorer_of(

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from msgspec import UnsetType
 
-from daemon.learning.supplied import Supplied
+from daemon.learning.supplied import BIT, Supplied, Trusted
 from daemon.policy import Policy
+from scoring.directions import Direction
 from scoring.models import selftest
 from scoring.models.ensemble import Pinned, ensemble
 from scoring.supplies import OF_OTHERS, Differentiable, Layered, Supplies
@@ -61,9 +62,24 @@ def model(checkpoint: str, supplied: Supplied, needs: frozenset[str], load: Load
     return made
 
 
+def stored(made: Direction) -> Trusted:
+    """The direction with its fractions rounded: every window reads what is stored."""
+    table = made.table.astype("<i4").tobytes()
+    least, low, span = (round(value * BIT) for value in (made.least, *made.effort))
+    return Trusted(table, len(made.table), made.inputs, made.entries, least, (low, max(1, span)))
+
+
+def direction(known: Trusted) -> Direction:
+    """What an edition holds, as a score reads it."""
+    table = np.frombuffer(known.table, "<i4").reshape(known.classes, -1).astype(np.float64)
+    low, span = (value / BIT for value in known.effort)
+    return Direction(table, known.inputs, known.entries, known.least / BIT, (low, span))
+
+
 def supplies(supplied: Supplied, policy: Policy, prior: Floats | int) -> Supplies:
     """What comes beside the model; `prior`: shares, or the number of classes where nothing is
     known of them yet."""
     shares = np.full(prior, 1 / prior, np.float32) if isinstance(prior, int) else prior
     tagged = not isinstance(policy.record.tags, UnsetType)
-    return Supplies(shares, supplied.trail_bits, tagged)
+    known = direction(supplied.direction) if supplied.direction else None
+    return Supplies(shares, supplied.trail_bits, known, tagged)

@@ -108,7 +108,7 @@ def test_a_table_of_scores_and_a_number_of_candidates(
     rows = {r["score"]: r for r in map(json.loads, out.splitlines()) if "score" in r}
     fed = {e.name for e in catalogue() if not set(e.needs) & {
         "gradient", "layer_gradient", "reference", "slots", "slot_labels", "slot_hidden",
-        "trails"}}  # fmt: skip
+        "trails", "direction"}}  # fmt: skip
     assert set(rows) == fed
     assert {n for n, r in rows.items() if r["stage"] == "second"} == {"tracin"}
     assert {n for n, r in rows.items() if r["stage"] == "first"} == {"entropy", "el2n"}

@@ -77,6 +77,25 @@ def test_checkpoints_are_named_by_folder_or_digest(
     assert second["supplied"] == edition["supplied"]
 
 
+def test_trusted_rows_become_a_direction(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    config = (root / "sluice.yaml").read_text().replace(SCORES, "[{kind: influence}]")
+    (root / "sluice.yaml").write_text(config)
+    assert publish(root, 0) == EXIT_CONFIG
+    assert "score 'influence' needs 'direction'" in capfd.readouterr().err
+    trusted = root / "trusted.jsonl"
+    lines = (root / "sample.jsonl").read_text().splitlines()
+    trusted.write_text("\n".join(lines[::5]))
+    assert publish(root, 0, "--trusted", str(trusted)) == EXIT_OK
+    edition = json.loads((root / "store" / "editions" / "000000.json").read_bytes())
+    assert edition["supplied"]["direction"]["classes"] == len(CLASSES)
+    assert set(edition["half"]["histograms"]) == {"influence"}
+    assert len(edition["half"]["histograms"]["influence"]) > 2
+    trusted.write_text('{"text": "nobody said what this is"}')
+    capfd.readouterr()
+    assert publish(root, 0, "--trusted", str(trusted)) == EXIT_CONFIG
+    assert "no label of the trusted rows is one" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "code", "line"),
     [

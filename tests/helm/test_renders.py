@@ -187,7 +187,9 @@ def test_the_publishing_job_names_the_checkpoints_that_scores_read_beside_its_ow
     assert read.reference == "/checkpoints/held-out"
     assert arguments(f'publish.reference="{digest}"')[-1] == digest
     bare = parser.parse_args(arguments()[1:])
-    assert (bare.history, bare.reference) == (None, None)
+    assert (bare.history, bare.reference, bare.trusted) == (None, None, None)
+    right = parser.parse_args(arguments('publish.trusted="right.jsonl"')[1:])
+    assert right.trusted == "/checkpoints/right.jsonl"
 
 
 def test_names_have_room() -> None:

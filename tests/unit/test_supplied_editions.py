@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -45,6 +46,7 @@ def whole(kind: str, scores: tuple[str, ...]) -> MemoryStore:
     outcome = published(
         store, kind, policy(kind, scores, history=4, calibrate="temperature"),
         history=history, reference=reference,
+        sample=replace(sample(kind), trusted=sample(kind)),
     )  # fmt: skip
     assert isinstance(outcome, Published), outcome
     return store
@@ -115,6 +117,7 @@ def test_the_edition_names_what_it_was_given_and_nothing_else() -> None:
     assert len(named.history) == 3 and named.reference
     assert set(named.temperatures) == {edition.checkpoint, named.reference, *named.history}
     assert len(named.trails) == 5 and max(named.trails) > 0
+    assert named.direction is not None and named.direction.classes == 5
     assert edition.half.checkpoint == edition.half_name != edition.checkpoint
     store = MemoryStore()
     published(store, "onnx", policy("onnx", ("entropy",)))
@@ -127,7 +130,7 @@ def test_the_edition_names_what_it_was_given_and_nothing_else() -> None:
 WANTING = [(e.name, need) for e in catalogue() for need in e.needs if need != "label"]
 BY_PUBLISH = (
     *("history", "hidden_history", "gradient", "layer_gradient", "reference", "trails"),
-    "slot_labels",
+    *("slot_labels", "direction"),
 )
 
 
