@@ -56,7 +56,7 @@ class Fit(Struct, frozen=True):
 
 
 class Trusted(Struct, frozen=True):
-    """A scoring.directions.Direction: daemon.running.supplying makes it again. Fractions in 1/BIT."""
+    """A scoring.directions.Direction, which daemon.running.supplying makes of it. In 1/BIT."""
 
     table: bytes  # (k, d + 1) int32, little-endian
     classes: int  # k
