@@ -32,6 +32,7 @@ from daemon.running.upkeep import Upkeep
 
 IDLE_SECONDS = 0.05  # between looks at the store while every lane waits
 UNHEARD = LOOK = 8  # turns without a poll, and without a look at the store
+TURN_SECONDS = 1.0  # then a turn ends and the source is polled, however many lanes can move
 
 
 class Loop:
@@ -62,7 +63,8 @@ class Loop:
         self.letters = letters
         self.upkeep = Upkeep(source, self.lanes, clock, listener, letters, announcer)
         self.stopping = False
-        self._unheard = self._busy = 0  # turns since the last poll, and since nothing moved
+        self._unheard, self._polled_at = 0, clock.monotonic()  # turns since the last poll
+        self._busy = self._idle = 0  # turns in a row in which something moved, or nothing
         self._pipeline = Pipeline(engines, process.read_ahead, clock, self._absorbed)
         self._standing = Standing(
             source, registry, self.intake, self.lanes, self._pipeline, clock, listener,
@@ -119,36 +121,39 @@ class Loop:
             moved = self.step()
             # also beside steady work: idle lanes and other replicas must not wait for a pause
             self._busy = self._busy + 1 if moved else 0
-            if self.upkeep.due() or self._busy % LOOK == 0:
+            # who waits for long looks once a second: a look lists what is new of every lane
+            near = self._busy % LOOK == 0 if self._busy else self._idle < LOOK
+            if self.upkeep.due() or near:
                 self._pipeline.drain()
                 moved = self.performer.perform(self.ending.effects()) or moved
                 moved = self.performer.refresh() or moved
             moved = self.performer.settle() or moved
+        self._idle = 0 if moved else self._idle + 1
         self.brakes.show()
         self.tell("turned", {})
         return moved
 
     def step(self) -> bool:
         """Poll, and move every lane that can move. True if anything moved."""
-        moved = False
+        moved, began = False, self.clock.monotonic()
         # a lane that waits may hold records; one with nothing in hand must still be read, or the
         # two would wait for each other
         hungry = any(self.intake.head(lane) is None for lane in self.lanes)
+        # lanes come and go while all that we have wait
         self._unheard += 1
-        if (
-            hungry
-            or self.intake.waiting() < self.process.poll_records
-            or self._unheard > UNHEARD  # lanes come and go while all that we have wait
-        ):
+        unheard = self._unheard > UNHEARD or began - self._polled_at > TURN_SECONDS
+        if hungry or unheard or self.intake.waiting() < self.process.poll_records:
             moved = self._poll()
         for lane in self.lanes.values():
             lane.reach(self.intake.reached(lane.lane) or 0)
         for lane in sorted(self.lanes.values(), key=lambda lane: (lane.time_ms, lane.lane)):
             moved = self._move(lane) or moved
+            if self.clock.monotonic() - began > TURN_SECONDS:
+                break  # a turn does not grow with the lanes; those furthest behind went first
         return moved or self._pipeline.drain()
 
     def _poll(self) -> bool:
-        self._unheard = 0
+        self._unheard, self._polled_at = 0, self.clock.monotonic()
         polled = self.intake.fill(self.process.poll_records)
         self.tell("polled", {"polled": polled})
         for hole in polled.holes:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
+from daemon.clock import ManualClock
 from daemon.ports import LaneId, Polled, Store
 from daemon.registry.registry import Registry
 from daemon.shards.shard import ShardManifest, windows
@@ -83,8 +84,13 @@ class Stepper:
         )
 
     def turn(self) -> bool:
-        """False: nothing moved, and nothing was new in the store."""
-        return self.loop.turn()
+        """False: nothing moved, and nothing was new in the store. Then time passes, but on no wall
+        clock: an idle process looks once a second."""
+        moved, clock = self.loop.turn(), cast(ManualClock, self.loop.clock)
+        if not moved:
+            clock.advance(1.0)
+            clock.jump(-1.0)
+        return moved
 
     def ended(self) -> bool:
         """The recording is over for this process, as it sees it."""

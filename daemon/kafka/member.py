@@ -137,6 +137,10 @@ class Member:
         """There is something to give out."""
         return any(self.held[lane].queue for lane in self.reading())
 
+    def queued(self) -> int:
+        """Records that could be given out now."""
+        return sum(self.held[lane].queue.records() for lane in self.reading())
+
     def seek(self, lane: LaneId, position: int) -> None:
         """Nothing where the lane is not ours: whoever gains it seeks it."""
         if (at := self.held.get(lane)) is not None:
@@ -183,10 +187,12 @@ class Member:
             for hole in at.queue.holes_before(at.position):
                 holes.append(hole)
                 at.position = hole.end
-            if limit and (batch := at.queue.take(limit)) is not None:
+            while limit and (batch := at.queue.take(limit)) is not None:
                 batches.append(batch)
                 limit -= len(batch.values)
                 at.position, at.served = int(batch.positions[-1]) + 1, self._turn
+                if at.queue.holes:
+                    break  # it may lie before the next record
             if not at.queue and at.fetched > at.position:
                 positions[lane] = at.position = at.fetched
         return Polled(tuple(batches), (), (), tuple(holes), positions)

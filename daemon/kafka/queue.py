@@ -24,6 +24,10 @@ class Queue:
     def __bool__(self) -> bool:
         return bool(self.holes or self._batches)
 
+    def records(self) -> int:
+        """How many wait."""
+        return sum(len(batch.values) for batch in self._batches)
+
     def add(self, lane: LaneId, rows: list[Any]) -> None:
         """Rows of the client, ascending: records, or whole batches of them."""
         pieces: list[Columns] = []

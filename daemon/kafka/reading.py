@@ -21,6 +21,7 @@ CORRUPT = re.compile(r"topic='([^']*)', partition=(\d+)\)")
 STEPS = 64  # over corrupt records in one poll; each is a fetch
 DRIVE_MS = 1  # lets the group act
 FLUSHES = 64  # mostly one is enough
+SILENT = 8  # fetches until a poll, while enough is queued
 
 
 class Reader:
@@ -33,16 +34,22 @@ class Reader:
         self._wait_ms, self._lookup_ms = wait_ms, lookup_ms
         self._corrupt_limit = corrupt_limit
         self._corrupt: dict[LaneId, int] = {}  # in a row
+        self._silent = 0  # fetches since the last poll
 
     def fetch(self, limit: int) -> bool:
         """Queue up to `limit` records; waits a little for the first. True if the group or any
         record came. Raises Broken and Fatal.
 
-        What waits to be given out is not waited for, but the group is heard in any case.
+        What waits to be given out is not waited for. Where that is `limit` records already, little
+        more is fetched: the client gives whole batches, and in a long catch-up what it gave beyond
+        the limit would pile up. The group is heard in any case.
         """
-        for _ in range(STEPS):
-            came = self._turn(DRIVE_MS if self._member.waiting() else self._wait_ms, limit)
-            if came is not None:
+        room = limit - self._member.queued()
+        self._silent += 1
+        for _ in range(STEPS if room > 0 or self._silent >= SILENT else 0):
+            self._silent = 0
+            wait_ms = DRIVE_MS if self._member.waiting() else self._wait_ms
+            if self._turn(wait_ms, max(1, room)) is not None:
                 break
         return self._member.changed() or self._member.waiting()
 

@@ -64,6 +64,21 @@ def test_every_record_comes_once_and_never_more_than_asked_for(
     }
 
 
+def test_in_a_long_catch_up_next_to_nothing_piles_up(broker: Broker, follow: Follow) -> None:
+    """The client gives whole batches, so more comes than was asked for: then less is asked for."""
+    said = broker.topic("said", 2)
+    for partition in (0, 1):
+        broker.produce(said, values(10_000), partition)
+    follower = follow(said)
+    most = 0
+    while sum(map(len, follower.rows.values())) < 20_000:
+        assert sum(len(batch.values) for batch in follower.poll(200).batches) <= 200
+        held = follower.source._line.member.held.values()
+        most = max(most, sum(at.queue.records() for at in held))
+    assert 0 < most < 3_000  # some batches of the client
+    assert all(rows == whole(10_000) for rows in follower.rows.values())
+
+
 def test_what_was_fetched_of_a_paused_lane_is_held(broker: Broker, follow: Follow) -> None:
     said = broker.topic("said", 2)
     first, second = LaneId(said, 0), LaneId(said, 1)

@@ -174,6 +174,13 @@ class Replica(Loop):
         self.performer.settler = cast(Any, _Settler(registry, self.pinning))
         self._pipeline = self._standing.pipeline = cast(Any, _Pipeline())
 
+    def turn(self) -> bool:
+        """Time passes where nothing can be done: an idle process looks once a second."""
+        moved = super().turn()
+        if not moved:
+            self.clock.sleep(1.0)
+        return moved
+
 
 class _Source(ListSource):
     """A live one: it never says that a lane is complete."""
