@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from daemon.ports import EXIT_CONFIG, Fatal
 
 SPLITS = ("train", "valid", "test")
+HALVED = "half of a character stands there, such as \\ud83d alone: write the whole one"
+UNREADABLE = "it nests too deeply, or holds a number of thousands of digits"
 _ALIASES: Mapping[str, str] = {
     "train": "train", "valid": "valid", "val": "valid", "dev": "valid", "test": "test",
 }  # fmt: skip
@@ -85,7 +87,7 @@ def _bad(where: str, what: str, hint: str) -> Fatal:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").split("\n")
+        return path.read_text(encoding="utf-8-sig").split("\n")  # with or without a BOM
     except OSError:
         raise _bad(path.name, "cannot be read", "check its path and permissions") from None
     except UnicodeDecodeError:
@@ -133,6 +135,8 @@ def _clinc(path: Path, keep_out_of_scope: bool) -> Iterator[tuple[str, Row]]:
         data = json.loads("\n".join(_lines(path)))
     except json.JSONDecodeError as error:
         raise _bad(path.name, f"is no JSON from line {error.lineno}", "fetch it again") from None
+    except (ValueError, RecursionError):
+        raise _bad(path.name, "cannot be read as JSON", UNREADABLE) from None
     if not isinstance(data, dict):
         raise _bad(path.name, "is not an object of splits", "see CLINC150's data_full.json")
     for name, rows in data.items():
@@ -145,11 +149,18 @@ def _clinc(path: Path, keep_out_of_scope: bool) -> Iterator[tuple[str, Row]]:
             if not (isinstance(row, list) and len(row) == 2 and all(map(_filled, row))):
                 hint = "a row is [text, intent]"
                 raise _bad(f"{path.name} split {split}", f"is wrong in row {number}", hint)
+            if not all(map(_written, row)):
+                raise _bad(f"{path.name} split {split}", f"is wrong in row {number}", HALVED)
             yield split, Row(" ".join(row[0].split()), row[1])
 
 
 def _filled(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _written(text: str) -> bool:
+    """UTF-8 can write it. JSON can escape half of a character, which nothing can write."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
@@ -162,6 +173,8 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
             value = json.loads(line)
         except json.JSONDecodeError:
             raise _bad(path.name, where, "it is no JSON") from None
+        except (ValueError, RecursionError):
+            raise _bad(path.name, where, UNREADABLE) from None
         if not isinstance(value, dict):
             raise _bad(path.name, where, "it is no object")
         if not (_filled(value.get("text")) and _filled(value.get("intent"))):
@@ -171,6 +184,8 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
             raise _bad(path.name, where, "tags is a list with one string per word")
         if split is not None and (not isinstance(split, str) or split not in _ALIASES):
             raise _bad(path.name, where, "split is train, valid or test")
+        if not all(map(_written, (text, value["intent"], *(tags or ())))):
+            raise _bad(path.name, where, HALVED)
         chosen = hashed_split(text) if split is None else _ALIASES[split]
         yield chosen, Row(text, value["intent"].strip(), None if tags is None else tuple(tags))
 

@@ -52,6 +52,10 @@ class Unsupplied(ValueError):
         self.score, self.missing = score, missing
 
 
+class TooFewCheckpoints(ValueError):
+    """A score that is fed, but by fewer checkpoints than say anything."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Supplies:
     """What does not come from the model. Tables are over its classes, the same for all rows."""

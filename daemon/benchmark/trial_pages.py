@@ -95,7 +95,8 @@ def _goals(lines: Sequence[Line]) -> Iterator[Goal]:
     """What Attendu and Corbeil 2023 report, and what weak labels shall gain over random."""
     for line in lines:
         seeds = f"{line.seeds} seed{'s' * (line.seeds > 1)}"
-        where = f"{line.corpus}, {line.setting}, {line.arm} {line.budget:.0%}, {seeds}"
+        epochs = f"{line.epochs} epochs"
+        where = f"{line.corpus}, {line.setting}, {epochs}, {line.arm} {line.budget:.0%}, {seeds}"
         if line.setting == "clean" and line.arm in DYNAMIC and line.to_full and line.cpu:
             yield from _dynamic(line, where)
         if line.setting == "weak" and line.spared and line.budget < 1:

@@ -15,6 +15,7 @@ from contextlib import closing
 
 import msgspec
 
+from daemon.commands import names
 from daemon.commands.session import config_argument, open_session
 from daemon.console import Console
 from daemon.kafka import producing
@@ -38,6 +39,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Raises Fatal; Retry where the topic did not take all: asking twice does no harm."""
+    names.check([*arguments.id, *arguments.user])
     session = open_session(arguments, console)
     options = options_of(session.config.source)
     asked = [{"id": name} for name in arguments.id] + [{"user": key} for key in arguments.user]

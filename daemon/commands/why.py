@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 
+from daemon.commands import names
 from daemon.commands.session import config_argument, open_session
 from daemon.console import Console
 from daemon.derived.why import why
@@ -23,6 +24,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Raises Fatal."""
+    names.check([arguments.id])
     session = open_session(arguments, console)
     fates = why(session.history(), arguments.id, session.key)
     if not fates:

@@ -19,7 +19,7 @@ from scoring import kinds
 from scoring.catalogue import catalogue
 from scoring.grade import take
 from scoring.scorer import Scorer
-from scoring.supplies import OF_OTHERS, Unsupplied
+from scoring.supplies import OF_OTHERS, TooFewCheckpoints, Unsupplied
 from scoring.types import Model, Outputs, Score
 
 SECONDS = 0.3  # of one measurement, at least, where there are rows enough
@@ -111,11 +111,8 @@ def every(clock: Clock, engine: Engine, load: Load, rows: Rows) -> Iterator[Cost
             yield _cost(clock, score, load, supplied, policy, rows)
         except Unsupplied as error:
             yield error
-        except ValueError:  # there are too few checkpoints for it: it says so when it is published
-            lacking = sorted(score.needs & OF_OTHERS)
-            if not lacking:
-                raise
-            yield Unsupplied(score.name, lacking[0])
+        except TooFewCheckpoints:  # it says so when it is published
+            yield Unsupplied(score.name, min(score.needs & OF_OTHERS))
 
 
 def _cost(

@@ -1,9 +1,9 @@
 """A file of rows as records: JSON lines (plain, .gz or .zst) or Parquet.
 
 A line is one row, as it would be a record's value. A row of a Parquet file is a JSON object of its
-columns. A row without an id gets one of its number and its content, so it is the same in every run:
-`row-NUMBER-` and 16 hex digits of BLAKE2b of its JSON. Numbers count lines or rows from 1; blank
-lines are none.
+columns, its times in microseconds. A row without an id gets one of its number and its content, so
+it is the same in every run: `row-NUMBER-` and 16 hex digits of BLAKE2b of its JSON. Numbers count
+lines or rows from 1; blank lines are none.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ BLOCK = 1 << 20  # bytes
 BATCH = 4_096  # rows
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 _BOM = b"\xef\xbb\xbf"
+_UNSAYABLE = (TypeError, ValueError, OverflowError)  # of what JSON or Python has no word for
 
 
 class Row(NamedTuple):
@@ -98,9 +99,20 @@ class DataSet:
         number = 0
         with pq.ParquetFile(self.path, pre_buffer=False) as file:
             for batch in file.iter_batches(BATCH, use_threads=False):
-                for row in batch.to_pylist():
+                for value in self._values(_in_microseconds(batch)):
                     number += 1
-                    yield number, msgspec.json.encode(row)
+                    yield number, value
+
+    def _values(self, batch: pa.RecordBatch) -> list[bytes]:
+        """JSON of each row."""
+        try:
+            return [msgspec.json.encode(row) for row in batch.to_pylist()]
+        except _UNSAYABLE:
+            raise Fatal(
+                f"{self.path}: column {_unsayable(batch)!r} holds what JSON cannot say",
+                code=EXIT_STATE,
+                hint="leave the column out of the file, or write it as text",
+            ) from None
 
     def _named(self, number: int, value: bytes) -> bytes:
         """The row with an id: as it is where it has one, or where it is no object."""
@@ -120,6 +132,31 @@ class DataSet:
 def at(value: bytes, path: str) -> Any:
     """What stands at a dotted path of a row's JSON; None where nothing does."""
     return _at(_object(value), path.split("."))
+
+
+def _in_microseconds(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Times in nanoseconds are cut: Python's are no finer."""
+    for index, field in enumerate(batch.schema):
+        kind = field.type
+        if kind == pa.duration("ns"):
+            coarse = pa.duration("us")
+        elif pa.types.is_timestamp(kind) and kind.unit == "ns":
+            coarse = pa.timestamp("us", kind.tz)
+        else:
+            continue
+        cut = batch.column(index).cast(coarse, safe=False)
+        batch = batch.set_column(index, field.name, cut)
+    return batch
+
+
+def _unsayable(batch: pa.RecordBatch) -> str:
+    """The name of the first column that cannot be written as JSON."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            msgspec.json.encode(column.to_pylist())
+        except _UNSAYABLE:
+            return str(name)
+    raise AssertionError("one of them is")
 
 
 def _row(line: bytes, number: int) -> bytes:

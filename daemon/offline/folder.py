@@ -71,7 +71,7 @@ class Folder:
                     hint="name another folder with --out, or ask for the same again",
                 )
         else:
-            if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if self.path.exists() and not self._empty():
                 hint = "name a new folder with --out"
                 raise Fatal(f"{self.path} is not empty", code=EXIT_CONFIG, hint=hint)
             try:
@@ -81,6 +81,11 @@ class Folder:
             results.write(self.asked, data)
         if not self.recorded:  # a recording that was not finished is none
             shutil.rmtree(self.recording, ignore_errors=True)
+
+    def _empty(self) -> bool:
+        """A folder that holds nothing, or what a run left that was killed before it had claimed."""
+        started = results.spare(self.asked)
+        return self.path.is_dir() and all(there == started for there in self.path.iterdir())
 
     def configure(self, policy: Policy, stream: Stream, key: Path, threads: int) -> None:
         """Write the configuration. JSON is YAML."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,8 @@ class Keep(NamedTuple):
         """Rows of a window, of which there are so many: a share is of their mean, rounded up."""
         if self.number is not None:
             return self.number
-        return max(1, -int(-self.share * total // windows))
+        # 7 % of 100 is 7.000000000000001 in binary: 7 rows
+        return max(1, math.ceil(round(self.share * total / windows, 6)))
 
 
 class Windows(NamedTuple):

@@ -8,15 +8,20 @@ from pathlib import Path
 from daemon.ports import EXIT_WRITE, Fatal
 
 
+def spare(path: Path) -> Path:
+    """Where `write` puts the file before it has its name: what a killed run may leave."""
+    return path.with_name(f".{path.name}~")
+
+
 def write(path: Path, data: bytes) -> None:
     """The file holds `data`, durably; what stood there is replaced. Raises Fatal."""
-    spare = path.with_name(f".{path.name}~")
+    unnamed = spare(path)
     try:
-        with open(spare, "wb", opener=_private) as file:
+        with open(unnamed, "wb", opener=_private) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        spare.replace(path)
+        unnamed.replace(path)
     except OSError as error:
         raise Fatal(
             f"cannot write {path}: {error.strerror}",

@@ -39,13 +39,21 @@ class Folder:
                     hint="the same data and options go on with it; else name a new folder: --out",
                 )
             return
-        if self.place.exists() and (not self.place.is_dir() or any(self.place.iterdir())):
+        if self.place.exists() and not self._empty():
             raise Fatal(
                 f"{self.place} holds something that is no training",
                 code=EXIT_CONFIG,
                 hint="name a new folder with --out",
             )
         self.write(SETTINGS, settings)
+
+    def _empty(self) -> bool:
+        """A folder that holds nothing, or what a run left that was killed before it had begun."""
+        started = self._partial(SETTINGS)
+        return self.place.is_dir() and all(there == started for there in self.place.iterdir())
+
+    def _partial(self, name: str) -> Path:
+        return self.place / f".{name}.partial"
 
     def state(self) -> dict[str, npt.NDArray[Any]] | None:
         """What `keep` wrote last; None before the first epoch."""
@@ -68,7 +76,7 @@ class Folder:
 
     def write(self, name: str, data: bytes) -> None:
         """One file, whole: a reader sees the old one or the new one."""
-        partial = self.place / f".{name}.partial"
+        partial = self._partial(name)
         try:
             self.place.mkdir(parents=True, exist_ok=True)
             with partial.open("wb") as file:
@@ -96,7 +104,8 @@ class Folder:
 
     def checkpoints(self) -> list[Path]:
         """Oldest first."""
-        return sorted((self.place / CHECKPOINTS).glob("epoch-*"))
+        found = (self.place / CHECKPOINTS).glob("epoch-*")
+        return sorted(found, key=lambda place: (len(place.name), place.name))  # 999 before 1000
 
 
 def _unwritable(place: Path, error: OSError) -> Fatal:

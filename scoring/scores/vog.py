@@ -29,6 +29,7 @@ from msgspec import Struct
 from scoring.rows import row_sums
 from scoring.scores.given import needed
 from scoring.scores.scale import LARGEST, logarithm, shifted
+from scoring.supplies import TooFewCheckpoints
 from scoring.types import Floats, Outputs
 
 CHECKPOINTS_MIN = 4  # a deviation of fewer says more about the checkpoints than about the row
@@ -60,7 +61,8 @@ class Vog:
 def _mean_deviation(table: Floats) -> np.float32:
     """Mean over tokens and dimensions of the deviation over checkpoints: (m, L, d)."""
     if len(table) < CHECKPOINTS_MIN:
-        raise ValueError(f"vog needs {CHECKPOINTS_MIN} checkpoints or more, not {len(table)}")
+        few = f"vog needs {CHECKPOINTS_MIN} checkpoints or more, not {len(table)}"
+        raise TooFewCheckpoints(few)
     checkpoints = np.float32(len(table))
     mean = np.zeros(table.shape[1:], np.float32)
     variance = np.zeros_like(mean)

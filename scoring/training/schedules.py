@@ -78,10 +78,12 @@ def affordable(scores: Reals, costs: Ints64, share: float, offset: float) -> Int
 
     As `hardest` in all else; at least one row. Costs are above 0.
     """
-    order = np.argsort(-scores, kind="stable")[int(offset * len(scores)) :]
-    spent = np.cumsum(costs[order])
-    size = int((spent <= round(share * int(costs.sum()), 6)).sum())
-    return np.sort(order[: max(1, size)])
+    order = np.argsort(-scores, kind="stable")
+    most = round(share * int(costs.sum()), 6)
+    left = np.cumsum(costs[order][::-1])[::-1]  # cost of each row and of all below it
+    first = min(int(offset * len(scores)), int((left > most).sum()))
+    size = int((np.cumsum(costs[order[first:]]) <= most).sum())
+    return np.sort(order[first : first + max(1, size)])
 
 
 def drawn(rows: int, size: int, dice: Dice, epoch: int) -> Ints64:

@@ -72,6 +72,19 @@ def test_what_is_named_and_is_not_there(root: Path, capsys: pytest.CaptureFixtur
         assert said in capsys.readouterr().err, words
 
 
+@pytest.mark.parametrize(
+    "words", [["why", "caf\udce9"], ["forget", "--id", "a", "--id", "caf\udce9"],
+              ["forget", "--user", "caf\udce9"]],
+)  # fmt: skip
+def test_a_name_that_is_no_utf8_is_of_no_record(
+    root: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python gives a command's bytes that are no UTF-8 as halves of characters."""
+    assert call(root, *words) == EXIT_CONFIG
+    said = capsys.readouterr().err
+    assert "a name is no UTF-8. no record has such an id" in said and "caf" not in said
+
+
 def test_wrong_data_cost_nobody_an_earlier_demo(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "sluice.yaml").write_text("")

@@ -162,6 +162,28 @@ def test_a_killed_process_leaves_a_folder_that_goes_on(data: Path, tmp_path: Pat
     assert files(killed) == files(whole)
 
 
+def test_a_folder_goes_on_that_was_killed_before_it_was_begun(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as first:
+        first.setattr(Path, "replace", stop)
+        for name in ("out", "other"):
+            assert train(data, tmp_path / name) == 130
+            assert [p.name for p in (tmp_path / name).iterdir()] == [".training.json.partial"]
+    assert train(data, tmp_path / "out") == EXIT_OK
+    (tmp_path / "other" / "file").touch()
+    assert train(data, tmp_path / "other") == EXIT_CONFIG, "that is of somebody else"
+
+
+def test_checkpoints_are_in_the_order_of_their_epochs(tmp_path: Path) -> None:
+    folder = Folder(tmp_path)
+    made = [folder.checkpoint(epoch, {"labels.json": b"[]"}) for epoch in (2, 250, 999, 1_000)]
+    assert folder.checkpoints() == made
+
+
 def test_checkpoints_go_into_a_store(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,6 +60,9 @@ def test_shares_are_of_the_rows_and_rounded_up() -> None:
     assert numbers.keep("10%").rows(101, 4) == 3
     assert numbers.keep("7").rows(3, 1) == 7
     assert numbers.keep("0.001%").rows(10, 1) == 1
+    for percent in range(1, 101):
+        assert numbers.keep(f"{percent}%").rows(100, 1) == percent
+        assert numbers.keep(f"{percent}%").rows(1_000, 10) == percent
 
 
 @pytest.mark.parametrize("text", ["0", "1x", "-1", "", "1000000"])
@@ -80,6 +83,25 @@ def test_a_folder_belongs_to_one_selection(root: Path, capsys: pytest.CaptureFix
     assert kept(root / "kept") == before
     assert call(root, *words, str(root / "kept"), "--keep", "40%") == EXIT_CONFIG
     assert "holds the selection of something else" in capsys.readouterr().err
+
+
+def test_a_folder_goes_on_that_was_killed_before_it_was_claimed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(root / "rows.jsonl", labelled_rows(60))
+    words = ["select", str(file), "--keep", "50%", "--noise-rate", "0.1", "--out"]
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as first:
+        first.setattr(Path, "replace", stop)
+        for name in ("kept", "other"):
+            assert call(root, *words, str(root / name)) == 130
+            assert [place.name for place in (root / name).iterdir()] == [".asked.json~"]
+    assert call(root, *words, str(root / "kept")) == EXIT_OK and kept(root / "kept")
+    (root / "other" / "file").touch()
+    assert call(root, *words, str(root / "other")) == EXIT_CONFIG, "that is of somebody else"
 
 
 def test_without_a_noise_rate_nothing_is_quarantined_and_that_is_said(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -13,8 +14,8 @@ from daemon.__main__ import main
 from daemon.lanes.candidate import Prepared
 from daemon.learning.rules import Rules
 from daemon.offline import scored
-from daemon.offline.dataset import Row
-from daemon.ports import EXIT_CONFIG, EXIT_OK
+from daemon.offline.dataset import DataSet, Row
+from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE
 from daemon.running.engines import Engine
 from scoring.types import CODES, GRID, REASONS, Reason
 from tests.offline.small import DEAD, call, killed, labelled_rows, lay_out, lines, write
@@ -181,6 +182,65 @@ def test_files_that_cannot_be_read_say_so(
     (root / name).write_bytes(content)
     assert call(root, "score", str(root / name), "--out", str(root / "out")) == code
     assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_rows_that_can_be_read_may_come_late(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scored, "CHUNK", 50)
+    file, out = root / "rows.jsonl", root / "out"
+    file.write_bytes(b"[]\n" * 120 + lines(labelled_rows(200)))
+    assert call(root, "score", str(file), "--out", str(out)) == EXIT_OK
+    assert [row["reason"] is None for row in table(out)] == [False] * 120 + [True] * 200
+
+
+def column(path: Path, values: pa.Array) -> Path:
+    """Rows as Parquet, and a column `odd` beside them, which nobody maps."""
+    rows = pa.Table.from_pylist(labelled_rows(len(values)))
+    pq.write_table(rows.append_column("odd", values), path)
+    return path
+
+
+ODD = {
+    "letters": pa.Array.from_buffers(
+        pa.string(), 9, pa.array([b"\xff\xfe"] * 9, pa.binary()).buffers()
+    ),
+    "late": pa.array([2**62] * 9, pa.timestamp("us")),
+    "long": pa.array([2**62] * 9, pa.duration("ms")),
+    "day": pa.array([2**30] * 9, pa.date32()),
+    "fine": pa.array([[1]] * 9, pa.list_(pa.timestamp("ns"))),
+    "zone": pa.array([5] * 9, pa.timestamp("us", "Mars/Tharsis")),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_column_that_json_cannot_say_is_named(
+    root: Path, odd: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = column(root / "rows.parquet", ODD[odd])
+    for words in (["score"], ["select", "--keep", "10%"]):
+        out = ["--out", str(root / words[0])]
+        assert call(root, words[0], str(file), *words[1:], *out) == EXIT_STATE
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert "column 'odd' holds" in last and "write it as text" in last
+        assert str(2**62) not in last and "Mars" not in last
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse"),
+    [
+        (pa.timestamp("ns"), pa.timestamp("us")),
+        (pa.timestamp("ns", "Europe/Vienna"), pa.timestamp("us", "Europe/Vienna")),
+        (pa.duration("ns"), pa.duration("us")),
+    ],
+)
+def test_nanoseconds_are_cut(tmp_path: Path, fine: pa.DataType, coarse: pa.DataType) -> None:
+    """Rows and their ids are those of the same times in microseconds."""
+    times = [1_700_000_000_123_456_789, 1_999, None, 5_000]
+    cut = [None if time is None else time // 1_000 for time in times]
+    ours, theirs = (
+        list(DataSet(column(tmp_path / f"{name}.parquet", values), "no").rows())
+        for name, values in (("ns", pa.array(times, fine)), ("us", pa.array(cut, coarse)))
+    )
+    assert ours == theirs and len(ours) == 4
 
 
 def test_a_result_is_never_overwritten_and_labels_are_spoken_of(

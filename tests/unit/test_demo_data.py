@@ -109,11 +109,23 @@ def test_jsonl_with_and_without_splits(tmp_path: Path) -> None:
         (json.dumps({"text": SECRET, "intent": "x", "tags": [1]}), 3),
         (json.dumps({"text": SECRET, "intent": "x", "split": SECRET}), 3),
         (json.dumps({"text": SECRET, "intent": "x", "split": ["train"]}), 3),
+        (json.dumps({"text": f"{SECRET} \ud83d", "intent": "x"}), 3),
+        (json.dumps({"text": SECRET, "intent": "x\udc00", "split": "train"}), 3),
+        (json.dumps({"text": SECRET, "intent": "x", "tags": ["\ud83d"]}), 3),
+        pytest.param("[" * 100_000, 3, id="deep"),
+        pytest.param(f'{{"text": "{SECRET}", "n": {"1" * 5_000}}}', 3, id="digits"),
     ],
 )
 def test_a_bad_jsonl_row_is_named_by_its_line_alone(tmp_path: Path, row: str, line: int) -> None:
     good = [json.dumps({"text": t, "intent": t, "split": "train"}) for t in "ab"]
     refused(lines(tmp_path / "d.jsonl", *good, row), "d.jsonl", f"line {line}")
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    rows = [json.dumps({"text": t, "intent": t, "split": "train"}) for t in "ab"]
+    plain, marked = lines(tmp_path / "a.jsonl", *rows), tmp_path / "b.jsonl"
+    marked.write_bytes(b"\xef\xbb\xbf" + plain.read_bytes())
+    assert read(marked) == read(plain)
 
 
 def test_folders_are_refused_by_line(tmp_path: Path) -> None:
@@ -138,6 +150,10 @@ def test_corpora_that_train_nothing_are_refused(tmp_path: Path) -> None:
     refused(tmp_path / "x.json", "no JSON")
     (tmp_path / "x.json").write_text(json.dumps({"train": [["a", "b"], [SECRET]]}))
     refused(tmp_path / "x.json", "row 2")
+    (tmp_path / "x.json").write_text(json.dumps({"train": [["a", "b"], [SECRET, "\ud83d"]]}))
+    refused(tmp_path / "x.json", "row 2", "half of a character")
+    (tmp_path / "x.json").write_text("[" * 100_000)
+    refused(tmp_path / "x.json", "nests too deeply")
     (tmp_path / "x.json").write_text(json.dumps({SECRET: []}))
     refused(tmp_path / "x.json", "split")
 

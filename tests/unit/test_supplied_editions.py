@@ -26,8 +26,9 @@ from daemon.stores.memory import MemoryStore
 from scoring.catalogue import catalogue
 from scoring.models.base import NotInvariant
 from scoring.models.torch import TorchModel
+from scoring.scores.vog import Vog
 from scoring.supplies import SUPPLIERS, Unsupplied
-from scoring.types import Floats, Ints
+from scoring.types import Floats, Ints, Outputs
 from tests import tiny_bert
 from tests.cases import Case, Edition, Schedule
 from tests.streams import KEY, PERIOD_MS
@@ -216,6 +217,25 @@ def test_a_layer_costs_one_backward_pass_and_doctor_times_it() -> None:
     assert timed["grand"].passes == 0
     unfed = {error.score: error.missing for error in told if isinstance(error, Unsupplied)}
     assert unfed["vog"] == "gradient", "two checkpoints are too few for it"
+    engines.close()
+
+
+def test_a_score_that_fails_is_none_that_lacks_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_vog: Vog, _outputs: Outputs) -> Floats:
+        raise ValueError("broken")
+
+    store = MemoryStore()
+    outcome = published(
+        store, "torch", policy("torch", ("entropy",)), history=put(store, "torch", 1)
+    )
+    assert isinstance(outcome, Published)
+    engines = Engines(store, KEY, threads=1)
+    monkeypatch.setattr(costs, "catalogue", lambda: [e for e in catalogue() if e.name == "vog"])
+    monkeypatch.setattr(Vog, "__call__", broken)
+    load = partial(engines.model, outcome.edition)
+    rows = costs.Rows(tuple(sample("torch").texts[:2]), tiny_bert.LABELS[:2])
+    with pytest.raises(ValueError, match="broken"):
+        list(costs.every(SystemClock(), engines.of(outcome.edition), load, rows))
     engines.close()
 
 

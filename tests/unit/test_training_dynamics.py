@@ -129,6 +129,15 @@ def test_the_affordable_by_hand() -> None:
     assert affordable(scores, costs, 0.5, 0.25).tolist() == [0, 3]  # without the hardest
     assert affordable(scores, costs, 0.1, 0.0).tolist() == [1]  # one row always
     assert affordable(scores, costs, 1.0, 0.0).tolist() == [0, 1, 2, 3]
+    assert affordable(scores, costs, 0.6, 0.75).tolist() == [0, 2, 3]  # 7: the offset gives way
+    assert affordable(scores, costs, 0.5, 0.75).tolist() == [0, 2]  # with 4 more it were 7 of 6
+    assert affordable(scores, costs, 1.0, 0.75).tolist() == [0, 1, 2, 3]
+    assert affordable(scores, costs, 0.05, 0.75).tolist() == [2]  # one row always
+    alike = np.ones(10, np.int64)
+    falling = np.linspace(1.0, 0.1, 10, dtype=F)
+    for keep, offset in ((0.8, 0.5), (0.3, 0.5), (0.5, 0.5), (1.0, 0.9), (0.1, 0.9)):
+        expected = hardest(falling, Schedule(keep=keep).size(10), offset).tolist()
+        assert affordable(falling, alike, keep, offset).tolist() == expected
 
 
 def test_keys_draw_in_proportion_to_the_score() -> None:
