@@ -107,7 +107,7 @@ def brute_force(rows: list[dict[str, Any]], store: Store, capacity: int) -> dict
 
 def total(taken: dict[int, merge.Taken]) -> float:
     """How many there are in the traffic, as Horvitz and Thompson estimate it of what was taken."""
-    return sum(1 / one.arms["selected"] for one in taken.values())
+    return sum(1 / (one.arms["selected"] or math.nan) for one in taken.values())
 
 
 def z_score(found: list[float], truth: int) -> float:

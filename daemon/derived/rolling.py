@@ -17,18 +17,20 @@ import numpy as np
 from buffers import draw, exact
 from buffers.base import NEVER, Reservoir
 from daemon import tables
+from daemon.derived import ways
 from daemon.derived.history import History
+from daemon.derived.ways import Way
 from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
 from daemon.ports import EXIT_CONFIG, Fatal
 from daemon.registry import effacing, versions
 from daemon.shards import rows as row_tables
 from daemon.shards import shard
-from daemon.shards.chances import chances_of
+from daemon.shards.chances import by_chance
 from daemon.shards.columns import Columns, plain_name
 from daemon.shards.erasures import Erasures, erased
 from daemon.shards.merge import Labels, Merged, Taken, contradictions, standing
-from daemon.shards.pool import First, Pooled, pooled
+from daemon.shards.pool import Pooled, pooled
 
 LN2_STEPS = int(float(exact.ln(np.array([2.0]))[0]) * draw.RANK_UNIT)
 
@@ -100,8 +102,7 @@ class _Item(NamedTuple):
 
     source: int
     row: int
-    decay: int
-    first: First
+    way: Way
     erased: bool
 
 
@@ -111,6 +112,7 @@ class _Entry(NamedTuple):
     place: tuple[int, int, int]  # log-rank with decay, source, order
     item: _Item
     total: int
+    ways: list[Way]  # of every window that kept it
 
 
 class _Merge:
@@ -120,6 +122,7 @@ class _Merge:
         self.rules, self._capacity = rules, capacity
         self._sources: list[tuple[Columns, Rules]] = []
         self._best: dict[_Key, _Entry] = {}
+        self._by_chance = by_chance(rules)
 
     def add(self, pool: Pooled, rules: Rules, decay: int, erasures: Erasures) -> None:
         """Take in a window's candidates: groups and keys as the newest rules name them.
@@ -128,6 +131,7 @@ class _Merge:
         """
         columns, index, source = pool.columns, self.rules.index, len(self._sources)
         self._sources.append((columns, rules))
+        self._by_chance &= by_chance(rules)
         for row in pool.stay:
             name = plain_name(columns, row, rules.policy.groups.by)
             group = 0 if self.rules.cold else index.get(name, 0)
@@ -136,12 +140,14 @@ class _Merge:
             key = (group, columns["key_hi"][row], columns["key_lo"][row] ^ mask)
             # of equal ranks the older window's row is shown, in it the first record's
             place = (columns["log_rank"][row] + decay, source, columns["order"][row])
-            item = _Item(source, row, decay, pool.first[row], erased(columns, row, erasures))
-            entry = _Entry(place, item, columns["multiplicity"][row])
+            way = Way(columns["key_lo"][row], pool.first[row], columns["weight"][row], decay)
+            item = _Item(source, row, way, erased(columns, row, erasures))
+            entry = _Entry(place, item, columns["multiplicity"][row], [way])
             held = self._best.get(key)
             if held is not None:
                 best = min(entry, held, key=lambda e: e.place)
-                entry = _Entry(best.place, best.item, entry.total + held.total)
+                held.ways.append(way)
+                entry = _Entry(best.place, best.item, entry.total + held.total, held.ways)
             self._best[key] = entry
 
     def _fill(self) -> Reservoir:
@@ -153,8 +159,7 @@ class _Merge:
                 np.array([e.place[0] for e in entries], np.int64),
                 np.array([(high, low) for _, high, low in keys], np.uint64),
                 np.arange(len(keys), dtype=np.int64),  # each key is offered once
-                [e.item for e in entries],
-                np.array([e.total for e in entries], np.int64),
+                entries,
             )
         return box
 
@@ -166,31 +171,27 @@ class _Merge:
         box = self._fill()
         kept, taus = box.items(), box.thresholds().tolist()
         losers = contradictions(
-            (item, standing(self._sources[item.source][0], item.row, self._sources[item.source][1]))
-            for item in kept.items
+            (at, standing(self._sources[item.source][0], item.row, self._sources[item.source][1]))
+            for at, (_, item, *_) in enumerate(kept.items)
         )
         picked = [
-            self._cells(item, group, count, taus[group])
-            for item, group, count in zip(
-                kept.items, kept.groups.tolist(), kept.multiplicity.tolist(), strict=True
-            )
-            if item not in losers and not item.erased  # nothing takes its place
+            self._cells(entry, group, taus[group])
+            for at, (entry, group) in enumerate(zip(kept.items, kept.groups.tolist(), strict=True))
+            if at not in losers and not entry.item.erased  # nothing takes its place
         ]
         picked.sort(key=lambda cells: (cells["lane"], cells["position"]))
         scored = {name for columns, _ in self._sources for name in shard.scores_of(columns)}
-        scores = tuple(sorted(scored))
-        rows = {n: [cells.get(n) for cells in picked] for n in shard.row_types(scores)}
+        types = shard.row_types(tuple(sorted(scored)))
+        rows = {name: [cells.get(name) for cells in picked] for name in types}
         return rows, dict(sorted(Counter(one["group"] for one in picked).items()))
 
-    def _cells(self, item: _Item, group: int, count: int, tau: int) -> dict[str, Any]:
+    def _cells(self, entry: _Entry, group: int, tau: int) -> dict[str, Any]:
         """One row of the rolling shard."""
-        columns, rules = self._sources[item.source]
-        first = item.first
-        # ranks were raised by the decay, so the tau of the plain rank is lower by it
-        plain = tau if tau == NEVER else tau - item.decay
-        chances = chances_of([first.weight, columns["weight"][item.row]], [first.log_tau, plain])
-        shown = plain if first.waited else min(plain, first.log_tau)
-        taken = Taken(item.row, {"selected": float(chances.min())}, count, shown)
+        columns, rules = self._sources[(item := entry.item).source]
+        chance, shown = None, NEVER
+        if self._by_chance:
+            chance, shown = ways.chance(entry.ways, tau), ways.widest(entry.ways, tau, item.way)
+        taken = Taken(item.row, {"selected": chance}, entry.total, shown)
         one = Merged(columns, [taken], {}, 0, Labels(), {}, {})
         cells = row_tables.table(one, rules, shard.scores_of(columns), even=())
         row = {name: column[0] for name, column in cells.items()}

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from buffers import draw
-from buffers.base import NEVER
 from daemon.decode.decoder import AnswerDecoder
-from daemon.derived import cascade
+from daemon.derived import cascade, unshown
 from daemon.derived.history import History
 from daemon.lanes import ledger
 from daemon.lanes import part as parts
@@ -22,6 +21,7 @@ from daemon.learning.rules import Rules
 from daemon.ports import Missing
 from daemon.registry import versions
 from daemon.shards import answers
+from daemon.shards.columns import Columns
 from daemon.shards.shard import ShardManifest
 from scoring.types import GRID, REASONS, Reason
 
@@ -107,8 +107,7 @@ def _fate(
         manifest, rows = versions.newest_rows(history.registry, window)
     except Missing:
         return Fate(lane, window, position, "pending", "its window has no shard yet", facts)
-    step = _erased(history, manifest, lane, position)
-    if step is not None:
+    if (step := _erased(history, manifest, lane, position)) is not None:
         detail = f"its text is gone; shard {step} was made when that was asked for"
         return Fate(lane, window, position, "erased", detail, facts)
     place = {(n, p): i for i, (n, p) in enumerate(zip(rows["lane"], rows["position"], strict=True))}
@@ -120,9 +119,8 @@ def _fate(
         if at is not None:
             facts |= {f"{n}_in_shard": rows[n][at] for n in ("group", "weight")}
     if at is not None:
-        arms = rows["arms"][at]
-        if rows["inclusion_probability"][at] is not None:
-            facts["inclusion_probability"] = rows["inclusion_probability"][at]
+        arms, chance = rows["arms"][at], rows["inclusion_probability"][at]
+        facts |= {} if chance is None else {"inclusion_probability": chance}
         facts["multiplicity"] = rows["multiplicity"][at]
         if "selected" in arms:
             return Fate(lane, window, position, "kept", f"by {', '.join(arms)}", facts)
@@ -131,8 +129,22 @@ def _fate(
         return Fate(lane, window, position, "kept", f"by {', '.join(arms)} only", facts)
     if reason not in (Reason.ACCEPTED, Reason.ALREADY_EMITTED):
         return Fate(lane, window, position, "refused", str(reason), facts)
-    staged = cascade.turned_away(history, manifest, rules, (columns, row), rows)
-    return _turned_away(columns, row, lane, window, rules, manifest.taus, facts, staged)
+    if (earlier := facts.get("already_emitted_in")) is not None:
+        return Fate(lane, window, position, "refused", f"already emitted in shard {earlier}", facts)
+    told = _unshown(history, manifest, rules, (columns, row), rows)
+    return Fate(lane, window, position, told[0], told[1], facts | told[2])
+
+
+def _unshown(
+    history: History,
+    manifest: ShardManifest,
+    rules: Rules,
+    record: tuple[ledger.Arrays, int],
+    rows: Columns,
+) -> tuple[str, str, dict[str, object]]:
+    """Verdict, detail and facts of an accepted record that is not in the shard."""
+    staged = cascade.turned_away(history, manifest, rules, record, rows)
+    return (*staged, {}) if staged else unshown.turned_away(history, manifest, rules, record, rows)
 
 
 def _emitted_in(
@@ -144,9 +156,7 @@ def _emitted_in(
     return {} if found == NEVER_EMITTED else {"already_emitted_in": found}
 
 
-def _erased(
-    history: History, manifest: ShardManifest, lane: str, position: int
-) -> int | None:
+def _erased(history: History, manifest: ShardManifest, lane: str, position: int) -> int | None:
     """The shard that was made when its erasure had come; None where its part still has it, or
     never had its text: a record that no lane kept has nothing to lose.
     """
@@ -161,37 +171,3 @@ def _review(reason: str) -> str:
     if reason == "suspect":
         return "its label is less plausible than the threshold of its window"
     return "another label of the same text is more plausible, or a late label made it suspect"
-
-
-def _turned_away(
-    columns: ledger.Arrays,
-    row: int,
-    lane: str,
-    window: int,
-    rules: Rules,
-    taus: dict[str, int],
-    facts: dict[str, object],
-    staged: tuple[str, str] | None,
-) -> Fate:
-    """Accepted, yet not in the shard: its text was in an earlier one, its rank was too large, or
-    its text was there already. `staged`: verdict and detail where there are two stages."""
-    position = int(columns["position"][row])
-    if (earlier := facts.get("already_emitted_in")) is not None:
-        detail = f"already emitted in shard {earlier}"
-        return Fate(lane, window, position, "refused", detail, facts)
-    if staged is not None:
-        return Fate(lane, window, position, *staged, facts)
-    key = np.array([[columns["key_hi"][row], columns["key_lo"][row]]], np.uint64)
-    weight = np.array([columns["weight"][row]], np.int16)
-    rank = int(draw.log_rank(draw.draw(key, "select", rules.epoch, rules.key), weight)[0])
-    tau = taus.get(rules.groups[int(columns["group"][row])], NEVER)
-    facts["log_rank"] = rank / draw.RANK_UNIT
-    if rank < tau:
-        detail = "the same text and group was kept, shown by an earlier record"
-        return Fate(lane, window, position, "repeated", detail, facts)
-    facts["tau_log"] = tau / draw.RANK_UNIT
-    detail = (
-        f"its log-rank {rank / draw.RANK_UNIT:.4f} is not below its group's threshold "
-        f"{tau / draw.RANK_UNIT:.4f}: the rows kept had smaller ones"
-    )
-    return Fate(lane, window, position, "evicted", detail, facts)

@@ -23,6 +23,7 @@ from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
 from daemon.offline.terms import Candidates, weigher
 from daemon.shards.cascade import shown_tau
+from daemon.shards.chances import by_chance
 from daemon.shards.merge import contradictions, standing
 from scoring.types import GRID, NO_LABEL, Grid, Weighed
 
@@ -38,7 +39,8 @@ class Kept:
     log_ranks: Int64s  # (k,) in steps of 1 / draw.RANK_UNIT
     log_taus: Int64s  # (k,) of the row's group, NEVER where nothing was turned away; of the stage
     # of a cascade that was the narrower one for this row, in log-ranks of its last weight
-    inclusion: npt.NDArray[np.float64]  # (k,) chance that the row was selected, in (0, 1]
+    inclusion: npt.NDArray[np.float64]  # (k,) chance that the row was selected, in (0, 1]; NaN
+    # where chance had no part, and the tau NEVER
     taus: dict[str, int]  # group -> log-rank, of groups that turned rows away
     contradicted: Int64s  # candidates put aside: another label of their text is more plausible
     reasons: npt.NDArray[np.uint8]  # (n,) codes of scoring.types.REASONS: 0 accepted
@@ -74,6 +76,9 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
         earlier = zip(first.weights[rows].tolist(), before.thresholds()[of].tolist(), strict=True)
         own = zip(weights.tolist(), log_taus.tolist(), earlier, strict=True)
         log_taus = np.array([shown_tau(w, tau, [bound]) for w, tau, bound in own], np.int64)
+    inclusion = draw.inclusion(weights, log_taus)
+    if not by_chance(rules):
+        log_taus, inclusion = np.full_like(log_taus, NEVER), np.full_like(inclusion, np.nan)
     return Kept(
         rows=rows,
         groups=of,
@@ -81,7 +86,7 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
         weights=weights,
         log_ranks=kept.log_ranks[stay],
         log_taus=log_taus,
-        inclusion=draw.inclusion(weights, log_taus),
+        inclusion=inclusion,
         taus={n: t for n, t in zip(rules.groups, taus.tolist(), strict=True) if t != NEVER},
         contradicted=losers,
         reasons=weighed.reasons,
@@ -152,8 +157,13 @@ def _losers(
     rivals = rows[count[text.ravel()] > 1].tolist()
     names = [candidates.names[row] for row in rivals]
     labels = candidates.scored.labels[rivals].tolist()
+    classes = rules.edition.classes
     columns = {
-        "label": [n if k != NO_LABEL else None for n, k in zip(names, labels, strict=True)],
+        # a label that is no class is known by its name alone, where groups are of labels
+        "label": [
+            None if k == NO_LABEL else classes[k] if k >= 0 else n
+            for n, k in zip(names, labels, strict=True)
+        ],
         "intent": names,
         "argmax": names,
         "plausibility": candidates.scored.plausibility[rivals].tolist(),

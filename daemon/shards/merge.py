@@ -21,7 +21,7 @@ from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.shards import cascade, novelty
 from daemon.shards.cascade import Stage
-from daemon.shards.chances import chances_of, of_rows
+from daemon.shards.chances import by_chance, chances_of, of_rows
 from daemon.shards.columns import Columns, plain_name
 from daemon.shards.late import Late
 from daemon.shards.novelty import Repeats
@@ -36,7 +36,7 @@ class Taken:
     """A row and the arms that took it."""
 
     row: int  # index into the merged columns
-    arms: dict[str, float] = field(default_factory=dict)  # arm -> inclusion probability
+    arms: dict[str, float | None] = field(default_factory=dict)  # arm -> inclusion probability
     multiplicity: int = 1
     tau: int = NEVER  # of its group in the selection
     moved: bool = False  # to review, by the assembler
@@ -122,43 +122,45 @@ def select(
             bounds = (stage.first[row], (one.weight, first))
             tau = cascade.shown_tau(columns["weight"][row], tau, bounds)
         if row not in losers:
-            taken[columns["order"][row]] = Taken(row, {"selected": chance}, count, tau)
+            said = (chance, tau) if by_chance(rules) else (None, NEVER)
+            taken[columns["order"][row]] = Taken(row, {"selected": said[0]}, count, said[1])
     before = pool.taus if stage is None else {}  # of one stage: ranks of another are no match
     taus = {group: min(before.get(group, NEVER), second[group]) for group in rules.groups}
     counts = dict(zip(rows, selected.multiplicity.tolist(), strict=True))
     return taken, taus, {row: counts[row] for row in sorted(losers)}
 
 
-Standing = tuple[int, int, str]  # of labels of one text the smallest is believed
+class Standing(NamedTuple):
+    """A label of a text."""
+
+    text: tuple[int, int]
+    rank: tuple[int, int, str]  # of labels of one text the smallest is believed
+    label: str
 
 
-def standing(columns: Columns, row: int, rules: Rules) -> tuple[tuple[int, int], Standing] | None:
-    """A row's text, and how its label stands; None where a row cannot contradict another."""
+def standing(columns: Columns, row: int, rules: Rules) -> Standing | None:
+    """How a row's label stands; None where a row cannot contradict another."""
     if not by_text(rules.policy.identity) or columns["label"][row] is None:
         return None  # a machine's guess beside a person's label is no contradiction
     name = plain_name(columns, row, rules.policy.groups.by)
     mask = rules.mask(rules.index.get(columns["group"][row], 0), name)
     text = (columns["key_hi"][row], columns["key_lo"][row] ^ mask)
     # a label that cannot be judged is less plausible than any that can
-    return text, (-columns["plausibility"][row], draw.name_hash(rules.key, name), name)
+    rank = (-columns["plausibility"][row], draw.name_hash(rules.key, name), name)
+    return Standing(text, rank, columns["label"][row])
 
 
-def contradictions(placed: Iterable[tuple[T, tuple[tuple[int, int], Standing] | None]]) -> set[T]:
-    """Of one text under several groups only the most plausible stays: not back-filled."""
-    best: dict[tuple[int, int], tuple[Standing, T]] = {}
-    losers: set[T] = set()
-    for one, stands in placed:
-        if stands is None:
-            continue
-        text, rank = stands
-        held = best.get(text)
-        if held is None or rank < held[0]:
-            best[text] = (rank, one)
-            if held is not None:
-                losers.add(held[1])
-        else:
-            losers.add(one)
-    return losers
+def contradictions(placed: Iterable[tuple[T, Standing | None]]) -> set[T]:
+    """Of several labels of one text only the most plausible stays: not back-filled.
+
+    One label may stay in several rows, under several hypotheses for example.
+    """
+    said = [(one, stands) for one, stands in placed if stands is not None]
+    believed: dict[tuple[int, int], Standing] = {}
+    for _, stands in said:
+        held = believed.setdefault(stands.text, stands)
+        believed[stands.text] = min(held, stands, key=lambda s: s.rank)
+    return {one for one, stands in said if stands.label != believed[stands.text].label}
 
 
 def _arms(

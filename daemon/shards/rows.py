@@ -14,7 +14,7 @@ from daemon.decode.near import by_text
 from daemon.lanes.arms import ARMS
 from daemon.learning.rules import ALL, Rules
 from daemon.shards import shard
-from daemon.shards.chances import chances_of
+from daemon.shards.chances import by_chance, chances_of
 from daemon.shards.columns import plain_name
 from daemon.shards.merge import Merged, Taken
 from daemon.shards.pool import doubt
@@ -49,14 +49,21 @@ def _union(
     None where it is not known: of rows that the assembler moved to review, of rows that a late
     label changed and that the selection did not show, and, where texts are kept once, of all that
     it did not show (another record may speak for the text). Nor of any that it did not show where
-    there is a second stage: who knows whether they would have reached it.
+    there is a second stage: who knows whether they would have reached it. Nor of any that was or
+    could have been selected where that is no matter of chance.
     """
-    chances = {**even, **taken.arms}
+    chances = dict(even)
+    for arm, chance in taken.arms.items():
+        if chance is None:
+            return None
+        chances[arm] = chance
     if taken.moved or (merged.columns["changed"][taken.row] and "selected" not in taken.arms):
         return None
     if even and "selected" not in taken.arms and merged.columns["reason"][taken.row] == 0:
         weight = merged.columns["weight"][taken.row]
         if weight and (merged.stage is not None or by_text(rules.policy.identity)):
+            return None
+        if weight and not by_chance(rules):
             return None
         if weight:
             key = ALL if rules.cold else group

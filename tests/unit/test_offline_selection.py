@@ -124,7 +124,7 @@ def told(
             int(kept.weights[at]) / GRID,
             int(kept.log_ranks[at]) / draw.RANK_UNIT,
             None if tau == NEVER else float(exact.exp(np.array([tau / draw.RANK_UNIT]))[0]),
-            float(kept.inclusion[at]),
+            None if np.isnan(kept.inclusion[at]) else float(kept.inclusion[at]),
         )
     return out
 
