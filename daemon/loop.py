@@ -155,7 +155,7 @@ class Loop:
     def _poll(self) -> bool:
         self._unheard, self._polled_at = 0, self.clock.monotonic()
         polled = self.intake.fill(self.process.poll_records)
-        self.tell("polled", {"polled": polled})
+        self.tell("polled", {"polled": polled, "answered": not self.source.trouble})
         for hole in polled.holes:
             if hole.lane in self.lanes:
                 self.lanes[hole.lane].holes.append(hole)

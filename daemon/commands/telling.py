@@ -95,7 +95,7 @@ def measure(metrics: Metrics) -> Listener:
         metrics.lags({lane: Lag(*lag) for lane, lag in found.items()})
 
     told_by: dict[str, Callable[[dict[str, Any]], None]] = {
-        "polled": lambda told: metrics.polled(told["polled"]),
+        "polled": lambda told: metrics.polled(told["polled"], answered=told["answered"]),
         "absorbed": lambda told: metrics.batch(told["records"], told["seconds"]),
         "part": lambda told: metrics.part(told["manifest"]),
         "lost_race": lambda _: metrics.lost_race(),

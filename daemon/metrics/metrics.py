@@ -55,10 +55,11 @@ class Metrics:
         self._newest = Newest(genesis, editions)
         self._put("sluice_period_seconds", genesis.period_ms / 1000)
 
-    def polled(self, polled: Polled) -> None:
-        """The source answered."""
+    def polled(self, polled: Polled, *, answered: bool = True) -> None:
+        """The source was asked. `answered` False: what comes of it while its brokers are away."""
         with self._values as now:
-            now.put("sluice_last_poll_timestamp_seconds", self._clock.now())
+            if answered:
+                now.put("sluice_last_poll_timestamp_seconds", self._clock.now())
             now.add("sluice_lane_moves_total", len(polled.gained), "gained")
             now.add("sluice_lane_moves_total", len(polled.lost), "lost")
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from daemon.metrics.newest import reference_windows
 from daemon.registry.registry import Registry
 from daemon.shards import shard
 from daemon.shards.shard import ShardManifest
 
+DAYS = 4  # of windows
+
 
 def recalled(registry: Registry) -> Iterator[ShardManifest]:
     """Ascending: the first shards of the newest one's edition, as far as its reference reaches,
-    then the newest. None where there is none. At most a day of manifests is read.
+    then the newest. None where there is none. At most a day of manifests is warm, and no more than
+    DAYS of them are read: where nothing is learnt, all windows are cold.
     """
     genesis, progress = registry.genesis, registry.progress
     assert genesis is not None and progress is not None
@@ -22,7 +26,8 @@ def recalled(registry: Registry) -> Iterator[ShardManifest]:
     edition = registry.editions.get(newest.edition)
     first = edition.first_window if edition is not None and edition.number else 0
     warm, most = 0, reference_windows(genesis)
-    for window in shard.windows(registry.store.list(shard.PREFIX, shard.prefix(first))):
+    windows = shard.windows(registry.store.list(shard.PREFIX, shard.prefix(first)))
+    for window in islice(windows, DAYS * most):
         if window >= newest.window or warm == most:
             break
         manifest = registry.manifest(window)

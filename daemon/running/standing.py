@@ -15,6 +15,7 @@ from daemon.running.start import stand
 
 RETRIES, RETRY_SECONDS, RETRY_SECONDS_MAX = 12, 0.05, 30.0  # some minutes in all
 SLICE_SECONDS = 0.5  # a signal is heard within this
+WELL_SECONDS = 600.0  # without a failure: the next one is the first again
 
 
 @dataclass(slots=True, eq=False)
@@ -30,7 +31,8 @@ class Standing:
     tell: Listener
     stopping: Callable[[], bool] = lambda: False
     _due: set[LaneId] = field(default_factory=set)
-    _failures: int = 0
+    _failures: int = 0  # in a row
+    _failed_at: float = 0.0
 
     def worked(self) -> None:
         """Something became durable: the store is well."""
@@ -39,9 +41,13 @@ class Standing:
     def failed(self, error: Retry) -> None:
         """A store that failed may heal. What was not made durable is read again, as after a crash.
 
-        Raises the error once it came RETRIES times with nothing made durable in between.
+        Raises the error once it came more than RETRIES times in a row: nothing was made durable in
+        between, and less than WELL_SECONDS went by.
         """
-        self._failures += 1
+        # a quiet stream makes nothing durable for days, and blips that heal at once are no row
+        now = self.clock.monotonic()
+        self._failures = 1 if now - self._failed_at > WELL_SECONDS else self._failures + 1
+        self._failed_at = now
         self.tell("retry", {"failures": self._failures})
         if self._failures > RETRIES:
             raise error

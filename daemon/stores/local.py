@@ -23,9 +23,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from daemon.ports import Missing, Retry, Store
-from daemon.stores import NO_OBJECT, check_name, disk_errors, is_segment
+from daemon.stores import NO_OBJECT, check_name, disk_errors, leftovers
+from daemon.stores.walking import walk
 
-_TEMPORARY, _LOCK = ".tmp~", "lock"
+_TEMPORARY, _LOCK = ".tmp~", leftovers.LOCK
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -45,7 +46,10 @@ def build(options: Options) -> Store:
             handle = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
             os.fsync(handle)
             os.close(handle)
-    return LocalStore(root)
+    store = LocalStore(root)
+    with suppress(OSError, Retry):  # a store may be there to be read only
+        store.sweep()
+    return store
 
 
 class LocalStore:
@@ -74,9 +78,17 @@ class LocalStore:
             found = self.get(name)
             if found == before != stub:
                 with self._temporary(stub) as path:
+                    own = os.stat(last, dir_fd=folder, follow_symlinks=False)
+                    leftovers.sweep(self._root / _TEMPORARY, os.stat(path).st_mtime, own)
                     os.rename(path, last, dst_dir_fd=folder)
             os.fsync(folder)
         return found in (before, stub)
+
+    def sweep(self) -> None:
+        """Remove what killed processes left. Raises OSError and Retry."""
+        if leftovers.left(self._root / _TEMPORARY):
+            with self._temporary(b"") as path:
+                leftovers.sweep(self._root / _TEMPORARY, os.stat(path).st_mtime)
 
     def get(self, name: str) -> bytes:
         *folders, last = check_name(name)
@@ -93,7 +105,7 @@ class LocalStore:
         raise Missing(name)
 
     def list(self, prefix: str, after: str = "") -> Iterator[str]:
-        return _walk(self._root, "", prefix, after)
+        return walk(self._root, "", prefix, after)
 
     def _link(self, folder: int, last: str, data: bytes) -> bool:
         """True: `data` has the name, durably but for the folder."""
@@ -168,32 +180,3 @@ def _mode(folder: int, name: str) -> int:
         return os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
     except FileNotFoundError:
         return 0
-
-
-def _walk(path: Path, above: str, prefix: str, after: str) -> Iterator[str]:
-    """Names below `above` in bytewise order of whole names ("a-b" < "a.b" < "a/b")."""
-    try:
-        with os.scandir(path) as entries:
-            found = sorted(above + name for name in map(_shown, entries) if name)
-    except FileNotFoundError:
-        if not above:
-            raise Retry("the folder of the store is gone. Is its volume mounted?") from None
-        return
-    except OSError as error:
-        raise Retry(f"the store cannot list: {os.strerror(error.errno or 0)}") from error
-    for name in found:
-        if name.endswith("/"):
-            inside = name.startswith(prefix) or prefix.startswith(name)
-            if inside and (name > after or after.startswith(name)):
-                yield from _walk(path / name[len(above) : -1], name, prefix, after)
-        elif name.startswith(prefix) and name > after:
-            yield name
-
-
-def _shown(entry: os.DirEntry[str]) -> str:
-    """The entry's name, a folder's with the "/" that all names in it go on with; "": not ours."""
-    if not is_segment(entry.name):
-        return ""
-    if entry.is_dir(follow_symlinks=False):
-        return entry.name + "/"
-    return entry.name if entry.is_file(follow_symlinks=False) else ""

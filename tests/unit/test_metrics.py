@@ -268,7 +268,10 @@ def test_polls_move_lanes_and_the_time() -> None:
     metrics.polled(Polled((), gained=(a, b), lost=(a,)))
     found = scrape(metrics)
     assert by(found, "sluice_lane_moves_total", "move") == {"gained": 2, "lost": 1}
-    assert of(found, "sluice_last_poll_timestamp_seconds") == clock.now()
+    assert of(found, "sluice_last_poll_timestamp_seconds") == (then := clock.now())
+    clock.advance(60)
+    metrics.polled(Polled(()), answered=False)  # its brokers are away
+    assert of(scrape(metrics), "sluice_last_poll_timestamp_seconds") == then
 
 
 def test_batches_fall_into_their_buckets() -> None:
