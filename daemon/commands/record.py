@@ -143,6 +143,12 @@ def _excerpt(session: Session, first: Bound, until: Bound, period_ms: int) -> Ex
 def _check_kept(infos: Sequence[LaneInfo], taken: Excerpt) -> None:
     """The log still has what is to be recorded. Raises Fatal, saying from when on it has."""
     starts = {info.lane: info.start for info in infos}
+    if absent := sorted(taken.closings.keys() - starts.keys()):
+        raise Fatal(
+            f"{absent[0]} is a lane of the run, and of no topic of this configuration",
+            code=EXIT_STATE,
+            hint="name its topic under source.options again, as the run did",
+        )
     whole, lacking = taken.first, []
     for lane, cuts in taken.closings.items():
         kept = [cut.window for cut in cuts if cut.start >= starts[lane] or cut.start == cut.end]
