@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from daemon.clock import ManualClock
+from daemon.loop import Loop
 from daemon.ports import LaneId, Polled, Store
 from daemon.registry.registry import Registry
 from daemon.shards.shard import ShardManifest, windows
@@ -62,6 +63,16 @@ def play(case: Case, schedule: Schedule, *, store: Store | None = None, **source
     return store
 
 
+def turned(loop: Loop) -> bool:
+    """A turn. Time passes where nothing moved, but on no wall clock: an idle process looks once a
+    second."""
+    moved, clock = loop.turn(), cast(ManualClock, loop.clock)
+    if not moved:
+        clock.advance(1.0)
+        clock.jump(-1.0)
+    return moved
+
+
 class Stepper:
     """A process that is moved one turn at a time, as `Loop.run` turns."""
 
@@ -84,13 +95,8 @@ class Stepper:
         )
 
     def turn(self) -> bool:
-        """False: nothing moved, and nothing was new in the store. Then time passes, but on no wall
-        clock: an idle process looks once a second."""
-        moved, clock = self.loop.turn(), cast(ManualClock, self.loop.clock)
-        if not moved:
-            clock.advance(1.0)
-            clock.jump(-1.0)
-        return moved
+        """False: nothing moved, and nothing was new in the store."""
+        return turned(self.loop)
 
     def ended(self) -> bool:
         """The recording is over for this process, as it sees it."""

@@ -14,7 +14,7 @@ from tests.cases import Case
 from tests.kafka.broker import Broker, unique
 from tests.kafka.follower import DEADLINE_SECONDS, Follower, options
 from tests.streams import KEY, Record
-from tests.worlds import publish_all, world_of
+from tests.worlds import publish_all, turned, world_of
 
 TIMES = {"message_timestamp_type": "CreateTime", "retention_ms": -1}  # ours, and long ago
 CONFIG = """\
@@ -91,7 +91,7 @@ def running(broker: Broker, case: Case, store: Path) -> Iterator[Registry]:
     ends = {lane: len(rows) for lane, rows in case.records.items()}
     while quiet < 5:
         assert time.monotonic() < deadline, {str(a): b.position for a, b in loop.lanes.items()}
-        moved = loop.turn()
+        moved = turned(loop)
         read = all(
             loop.lanes[lane].position == end for lane, end in ends.items() if lane in loop.lanes
         )

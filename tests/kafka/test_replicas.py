@@ -19,7 +19,7 @@ from tests.cases import Case, Schedule, random_case
 from tests.kafka.broker import Broker, unique
 from tests.kafka.follower import Follower, options
 from tests.kafka.live import fill, renamed
-from tests.worlds import Stepper, outcome, publish_all, shards, world_of
+from tests.worlds import Stepper, outcome, publish_all, shards, turned, world_of
 
 SECONDS = 60  # only a failing test waits so long
 
@@ -56,7 +56,7 @@ class Group:
         loop.source.close()
 
     def turn(self) -> bool:
-        moved = [loop.turn() for loop in self.loops]  # each of them
+        moved = [turned(loop) for loop in self.loops]  # each of them
         return any(moved)
 
     def until_quiet(self, idle: int = 0) -> None:
