@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -16,14 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import daemon.stores
 from daemon.ports import Fatal, Missing, Store
 from daemon.stores import prove
 from daemon.stores.local import Options as LocalOptions
 from daemon.stores.memory import Options as MemoryOptions
+from scoring.kinds import names
 from tests.s3 import serving
 
-KINDS = sorted(module.name for module in pkgutil.iter_modules(daemon.stores.__path__))
+KINDS = names("daemon.stores")
 Make = Callable[[], Store]
 
 
