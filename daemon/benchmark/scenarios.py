@@ -21,6 +21,7 @@ class Scenario(msgspec.Struct, frozen=True):
     first: int = 6_000
     flips: float = 0.0  # events whose label is wrong
     flips_to: Literal["any", "near"] = "any"  # near: one of the three most confusable intents
+    flips_by: Literal["event", "text"] = "event"  # text: whenever it is said, the same mistake
     intent_exponent: float = 1.0  # of Zipf's law over intents
     text_exponent: float = 0.8  # of Zipf's law over the texts of an intent
     once: bool = False  # each text of the train split once, no traffic; `events` is ignored
@@ -39,6 +40,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "near-5": Scenario("5 % flips to a confusable intent", flips=0.05, flips_to="near"),
     "near-10": Scenario("10 % flips to a confusable intent", flips=0.10, flips_to="near"),
     "near-20": Scenario("20 % flips to a confusable intent", flips=0.20, flips_to="near"),
+    "texts-10": Scenario(
+        "10 % of the texts are always labelled as the same confusable intent", flips=0.10,
+        flips_to="near", flips_by="text",
+    ),
     "once": Scenario("every text once, all labels right", once=True),
     "once-flips-10": Scenario("every text once, 10 % flips to any intent", once=True, flips=0.10),
     "long-tail": Scenario("intents by Zipf's law with exponent 1.5", intent_exponent=1.5),

@@ -91,8 +91,10 @@ def _traffic(
 
 
 def _flipped(world: World, dice: Dice) -> Ints64:
-    """Labels of which a share is wrong: to any other intent, or to one of the nearest."""
+    """(n,) labels of which a share is wrong: to any other intent, or to one of the nearest."""
     scenario, truth = world.scenario, world.truth
+    if scenario.flips_by == "text":
+        truth = world.texts.train_classes
     flips = dice.uniforms("flips", len(truth)) < scenario.flips
     k = len(world.texts.classes)
     if scenario.flips_to == "near":
@@ -100,7 +102,8 @@ def _flipped(world: World, dice: Dice) -> Ints64:
         other = near[truth, dice.below("to near", len(truth), near.shape[1])]
     else:
         other = (truth + 1 + dice.below("to any", len(truth), k - 1)) % k
-    return np.where(flips, other, truth)
+    given = np.where(flips, other, truth)
+    return given[world.rows] if scenario.flips_by == "text" else given
 
 
 def _taught(world: World, dice: Dice) -> World:

@@ -17,7 +17,7 @@ import numpy as np
 from buffers import draw, exact
 from buffers.base import NEVER, Reservoir
 from daemon import tables
-from daemon.derived import ways
+from daemon.derived import believed, ways
 from daemon.derived.history import History
 from daemon.derived.ways import Way
 from daemon.lanes.arms import build_pool
@@ -29,7 +29,7 @@ from daemon.shards import shard
 from daemon.shards.chances import by_chance
 from daemon.shards.columns import Columns, plain_name
 from daemon.shards.erasures import Erasures, erased
-from daemon.shards.merge import Labels, Merged, Taken, contradictions, standing
+from daemon.shards.merge import Labels, Merged, Taken
 from daemon.shards.pool import Pooled, pooled
 
 LN2_STEPS = int(float(exact.ln(np.array([2.0]))[0]) * draw.RANK_UNIT)
@@ -166,14 +166,12 @@ class _Merge:
     def table(self) -> tuple[dict[str, list[Any]], dict[str, int]]:
         """The rows kept, by (lane, position), and how many of each group.
 
-        Of one text under several labels the most plausible stays, as in the shards.
+        Of one text under several labels the likeliest stays, as in the shards.
         """
         box = self._fill()
         kept, taus = box.items(), box.thresholds().tolist()
-        losers = contradictions(
-            (at, standing(self._sources[item.source][0], item.row, self._sources[item.source][1]))
-            for at, (_, item, *_) in enumerate(kept.items)
-        )
+        items = [(self._sources[item.source], item.row, total) for _, item, total, _ in kept.items]
+        losers = believed.losers(items, self.rules.noise)
         picked = [
             self._cells(entry, group, taus[group])
             for at, (entry, group) in enumerate(zip(kept.items, kept.groups.tolist(), strict=True))

@@ -179,6 +179,12 @@ def noise_rate(traffic: Traffic, quarantine: Quarantine) -> noise.Interval | Non
     return noise.wilson(traffic.wrong / SCALE, traffic.answered / SCALE)
 
 
+def wrong_share(calibration: Calibration, quarantine: Quarantine) -> float | None:
+    """Of labels: as audited, or as assumed until answers tell."""
+    rate = noise_rate(calibration.traffic, quarantine)
+    return rate.estimate if rate else quarantine.assumed_rate
+
+
 def suspect_below(calibration: Calibration, half: Half, quarantine: Quarantine) -> int | None:
     """Plausibility under this is suspect (law 5): None when no noise rate is known.
 
@@ -186,8 +192,7 @@ def suspect_below(calibration: Calibration, half: Half, quarantine: Quarantine) 
     answers that end is two to three times the rate, and what goes beside the wrong labels are
     right rows of rare groups (docs/results/default.md).
     """
-    rate = noise_rate(calibration.traffic, quarantine)
-    wrong = rate.estimate if rate else quarantine.assumed_rate
+    wrong = wrong_share(calibration, quarantine)
     total = sum(half.plausibility.values())
     if wrong is None or not total:
         return None

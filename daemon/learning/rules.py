@@ -20,12 +20,13 @@ from daemon.learning.calibration import (
     Histogram,
     noise_rate,
     suspect_below,
+    wrong_share,
 )
 from daemon.learning.edition import Edition
 from daemon.learning.emitted import Known
 from daemon.learning.spreads import spread
 from daemon.policy import Groups, Policy
-from scoring.types import Asks, Spread, Terms
+from scoring.types import GRID, Asks, Spread, Terms
 
 OTHER = "(other)"  # names that have no group of their own
 ALL = "(all)"  # the one group of a cold window
@@ -54,6 +55,7 @@ class Rules:
     quotas: Quotas
     known: Known = emitted.NOTHING  # what the lanes refuse as emitted already
     second: Terms | None = None  # of a cascade's policy; None: there is one stage
+    noise: int = 0  # share of labels that are wrong, in steps of 1 / GRID; 0: none, or unknown
 
     @property
     def epoch(self) -> int:
@@ -140,6 +142,7 @@ def make(
         found = (_histogram(name, half, edition.half) for name in reads)
         return tuple(spread(histogram, policy.learning, asks) for histogram in found)
 
+    noise = 0 if cold else round(GRID * (wrong_share(calibration, policy.quarantine) or 0.0))
     suspect = None if cold or half is None else suspect_below(calibration, half, policy.quarantine)
     if cold:
         names: tuple[str, ...] = (ALL,)
@@ -164,5 +167,5 @@ def make(
     terms = Terms(spreads(reads, asks), suspect, bool(cold), classes)
     later = replace(terms, spreads=spreads(*second)) if second else None
     return Rules(
-        window, edition, calibration.window, key, terms, cold, names, quotas, already, later
+        window, edition, calibration.window, key, terms, cold, names, quotas, already, later, noise
     )

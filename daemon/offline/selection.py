@@ -11,7 +11,7 @@ turned away is the one that this stage turns away.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,12 @@ from buffers import draw, uniform
 from buffers.base import NEVER, Ids, Int64s, Reservoir
 from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
+from daemon.offline.heard import heard
 from daemon.offline.terms import Candidates, weigher
+from daemon.shards.agreement import contradictions
 from daemon.shards.cascade import shown_tau
 from daemon.shards.chances import by_chance
-from daemon.shards.merge import contradictions, standing
-from scoring.types import GRID, NO_LABEL, Grid, Weighed
+from scoring.types import GRID, Grid, Weighed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +44,8 @@ class Kept:
     # where chance had no part, and the tau NEVER
     taus: dict[str, int]  # group -> log-rank, of groups that turned rows away
     contradicted: Int64s  # candidates put aside: another label of their text is more plausible
-    reasons: npt.NDArray[np.uint8]  # (n,) codes of scoring.types.REASONS: 0 accepted
+    reasons: npt.NDArray[np.uint8]  # (n,) codes of scoring.types.REASONS: 0 accepted. Of each row
+    # alone, as a ledger has them: suspects that repeats brought back are suspects here
 
 
 def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
@@ -60,6 +62,13 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
     index = rules.index
     groups = np.fromiter((index.get(n, 0) for n in candidates.names), np.int32, len(scored.argmax))
     keys = _told_apart(candidates, groups, rules)
+    reasons = weighed.reasons
+    said = heard(candidates, weighed, keys, groups, rules, capacity)
+    if len(said.back) and (limit := rules.terms.suspect_below) is not None:
+        lifted = scored.plausibility.copy()
+        lifted[said.back] = limit
+        scored = replace(scored, plausibility=lifted)
+        weighed = weigher(rules.policy.select).weigh(scored, rules.terms)
     before, first = None, weighed
     if not isinstance(cascade := rules.policy.cascade, UnsetType):
         assert rules.second is not None, "rules of this policy have terms of its second stage"
@@ -67,7 +76,9 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
         weighed = _after(before, first, weigher(cascade.select).weigh(scored, rules.second))
     box = _box(weighed, keys, groups, rules, capacity, before)
     kept, taus = box.items(), box.thresholds()
-    losers = _losers(kept.orders, keys, groups, candidates, rules)
+    left = said.stands.keys() if before is None else before.items().orders.tolist()
+    placed = ((r, said.stands[r]) for r in left if r in said.stands and weighed.reasons[r] == 0)
+    losers = np.intersect1d(kept.orders, list(contradictions(placed, said.agreement)))
     stay = np.flatnonzero(~np.isin(kept.orders, losers))
     stay = stay[np.argsort(kept.orders[stay])]
     rows, of = kept.orders[stay], kept.groups[stay]
@@ -89,7 +100,7 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
         inclusion=inclusion,
         taus={n: t for n, t in zip(rules.groups, taus.tolist(), strict=True) if t != NEVER},
         contradicted=losers,
-        reasons=weighed.reasons,
+        reasons=reasons,
     )
 
 
@@ -141,35 +152,3 @@ def _told_apart(candidates: Candidates, groups: npt.NDArray[np.int32], rules: Ru
     for row in [] if rules.cold else np.flatnonzero(groups == 0).tolist():
         keys[row, 1] ^= np.uint64(rules.mask(0, candidates.names[row]))
     return keys
-
-
-def _losers(
-    rows: Int64s,
-    keys: Ids,
-    groups: npt.NDArray[np.int32],
-    candidates: Candidates,
-    rules: Rules,
-) -> Int64s:
-    """Selected rows whose text is selected under a more plausible label too; ascending."""
-    _, text, count = np.unique(
-        candidates.keys[rows], axis=0, return_inverse=True, return_counts=True
-    )
-    rivals = rows[count[text.ravel()] > 1].tolist()
-    names = [candidates.names[row] for row in rivals]
-    labels = candidates.scored.labels[rivals].tolist()
-    classes = rules.edition.classes
-    columns = {
-        # a label that is no class is known by its name alone, where groups are of labels
-        "label": [
-            None if k == NO_LABEL else classes[k] if k >= 0 else n
-            for n, k in zip(names, labels, strict=True)
-        ],
-        "intent": names,
-        "argmax": names,
-        "plausibility": candidates.scored.plausibility[rivals].tolist(),
-        "group": [rules.groups[group] for group in groups[rivals].tolist()],
-        "key_hi": keys[rivals, 0].tolist(),
-        "key_lo": keys[rivals, 1].tolist(),
-    }
-    placed = ((row, standing(columns, at, rules)) for at, row in enumerate(rivals))
-    return np.array(sorted(contradictions(placed)), np.int64)

@@ -101,6 +101,7 @@ def assemble(inputs: Inputs) -> Shard:
         calibration=grown.calibration if grown else taught,
         novelty=grown.novelty if grown else UNSET,
         cascade=merged.stage.told if merged.stage else UNSET,
+        agreed=merged.agreed,
         revision=Revision(
             records=inputs.erasures.records, refused=inputs.erasures.refused, removed=removed
         ),

@@ -16,7 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 from msgspec import Struct, UnsetType
 
 from buffers import draw
@@ -27,10 +26,10 @@ from daemon.learning.calibration import Histogram
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.shards import seconds
-from daemon.shards.columns import Columns, ids_of
+from daemon.shards.columns import Columns, ids_of, scored_of
 from daemon.shards.pool import Pooled, lowest, offer
 from daemon.shards.seconds import AUDIT, CANDIDATE, Seconds, Wanted
-from scoring.types import CODES, MISSING, NO_LABEL, REASONS, UNKNOWN_LABEL, Reason, Scored
+from scoring.types import CODES, MISSING, REASONS, Reason
 
 Bound = tuple[int, int]  # a weight, and the log tau that the rank of this weight had to be below
 
@@ -98,7 +97,8 @@ def weigh(
     columns, rows, names = pool.columns, narrowed.rows, grading.second.names
     _fill(columns, wanted(pool, narrowed), held, names)
     first = {r: (columns["weight"][r], narrowed.taus[columns["group"][r]]) for r in rows}
-    weighed = grading.second.policy.weigh(_scored(columns, rows, grading, rules), rules.second)
+    scored = scored_of(columns, rows, rules.edition.classes, grading.shown)
+    weighed = grading.second.policy.weigh(scored, rules.second)
     reasons = weighed.reasons.tolist()
     stay, doubted = [], []
     for row, reason, weight in zip(rows, reasons, weighed.weights.tolist(), strict=True):
@@ -144,20 +144,6 @@ def _fill(columns: Columns, rows: Wanted, held: Seconds, names: Sequence[str]) -
         at = places[arm, columns["lane"][row], columns["position"][row]]
         for score in names:
             columns[f"score_{score}"][row] = held.columns[f"score_{score}"][at]
-
-
-def _scored(columns: Columns, rows: Sequence[int], grading: Grading, rules: Rules) -> Scored:
-    """Rows as policies read them."""
-    index = {name: at for at, name in enumerate(rules.edition.classes)}
-    labels = [columns["label"][row] for row in rows]
-    known = [NO_LABEL if one is None else index.get(one, UNKNOWN_LABEL) for one in labels]
-    return Scored(
-        np.array([index[columns["argmax"][row]] for row in rows], np.int32),
-        np.array(known, np.int32),
-        {n: np.array([columns[f"score_{n}"][r] for r in rows], np.int16) for n in grading.shown},
-        np.array([columns["plausibility"][row] for row in rows], np.int16),
-        np.zeros((len(rows), 0), np.float32),  # policies read none
-    )
 
 
 def _histogram(column: Sequence[int], rows: Sequence[int]) -> Histogram:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from daemon.lanes.part import Part
+from scoring.types import NO_LABEL, UNKNOWN_LABEL, Scored
 
 LANE_BITS = 48  # an order is lane index << 48 | position
 Columns = dict[str, list[Any]]
@@ -43,3 +44,19 @@ def ids_of(columns: Columns, rows: Sequence[int], high: str, low: str) -> npt.ND
 
 def column_of(columns: Columns, rows: Sequence[int], name: str, dtype: Any) -> npt.NDArray[Any]:
     return np.array([columns[name][r] for r in rows], dtype)
+
+
+def scored_of(
+    columns: Columns, rows: Sequence[int], classes: Sequence[str], names: Sequence[str]
+) -> Scored:
+    """Rows as policies read them, with the scores of these names."""
+    index = {name: at for at, name in enumerate(classes)}
+    labels = [columns["label"][row] for row in rows]
+    known = [NO_LABEL if one is None else index.get(one, UNKNOWN_LABEL) for one in labels]
+    return Scored(
+        np.array([index[columns["argmax"][row]] for row in rows], np.int32),
+        np.array(known, np.int32),
+        {n: column_of(columns, rows, f"score_{n}", np.int16) for n in names},
+        column_of(columns, rows, "believed", np.int16),
+        np.zeros((len(rows), 0), np.float32),  # policies read none
+    )

@@ -6,13 +6,11 @@ doubled the noise kept), each text once before both (SCORES: worth more than any
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from buffers import draw
 from buffers.base import NEVER
-from daemon.decode.near import by_text
 from daemon.lanes.arms import build_pool
 from daemon.lanes.part import Part
 from daemon.learning import emitted
@@ -20,15 +18,14 @@ from daemon.learning.emitted import Known
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.shards import cascade, novelty
+from daemon.shards.agreement import NOTHING_SAID, Agreed, contradictions, standings
 from daemon.shards.cascade import Stage
 from daemon.shards.chances import by_chance, chances_of, of_rows
-from daemon.shards.columns import Columns, plain_name
+from daemon.shards.columns import Columns
 from daemon.shards.late import Late
 from daemon.shards.novelty import Repeats
 from daemon.shards.pool import Pooled, lowest, offer, pooled
 from daemon.shards.seconds import Seconds
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -63,6 +60,7 @@ class Merged:
     lasts: dict[str, int | None]  # group, or "arm:" and its name -> largest log-rank kept
     repeats: Repeats = novelty.NONE
     stage: Stage | None = None  # the second one of a cascade
+    agreed: Agreed = NOTHING_SAID
 
 
 def merge(
@@ -96,6 +94,7 @@ def merge(
         lasts,
         Repeats(len(pool.repeats), sum(pool.columns["multiplicity"][row] for row in pool.repeats)),
         stage,
+        pool.agreement.told(len(pool.back)),
     )
 
 
@@ -103,13 +102,13 @@ def select(
     pool: Pooled, rules: Rules, capacity: int, stage: Stage | None = None
 ) -> tuple[dict[int, Taken], dict[str, int], dict[int, int]]:
     """Water-fill the pool: rows taken by order, tau by group, contradicting rows with counts."""
-    columns = pool.columns
+    columns, stay = pool.columns, pool.stay if stage is None else stage.stay
     final = build_pool(rules, capacity)
-    offer(final, columns, pool.stay if stage is None else stage.stay, rules)
+    offer(final, columns, stay, rules)
     second = lowest(final, [], rules)
     selected = final.items()
     rows = selected.items
-    losers = contradictions((row, standing(columns, row, rules)) for row in rows)
+    losers = contradictions(standings(columns, stay, rules).items(), pool.agreement)
     chances = of_rows(pool, rows, [second[columns["group"][row]] for row in rows], stage)
     taken = {}
     for row, count, chance in zip(rows, selected.multiplicity.tolist(), chances, strict=True):
@@ -127,40 +126,7 @@ def select(
     before = pool.taus if stage is None else {}  # of one stage: ranks of another are no match
     taus = {group: min(before.get(group, NEVER), second[group]) for group in rules.groups}
     counts = dict(zip(rows, selected.multiplicity.tolist(), strict=True))
-    return taken, taus, {row: counts[row] for row in sorted(losers)}
-
-
-class Standing(NamedTuple):
-    """A label of a text."""
-
-    text: tuple[int, int]
-    rank: tuple[int, int, str]  # of labels of one text the smallest is believed
-    label: str
-
-
-def standing(columns: Columns, row: int, rules: Rules) -> Standing | None:
-    """How a row's label stands; None where a row cannot contradict another."""
-    if not by_text(rules.policy.identity) or columns["label"][row] is None:
-        return None  # a machine's guess beside a person's label is no contradiction
-    name = plain_name(columns, row, rules.policy.groups.by)
-    mask = rules.mask(rules.index.get(columns["group"][row], 0), name)
-    text = (columns["key_hi"][row], columns["key_lo"][row] ^ mask)
-    # a label that cannot be judged is less plausible than any that can
-    rank = (-columns["plausibility"][row], draw.name_hash(rules.key, name), name)
-    return Standing(text, rank, columns["label"][row])
-
-
-def contradictions(placed: Iterable[tuple[T, Standing | None]]) -> set[T]:
-    """Of several labels of one text only the most plausible stays: not back-filled.
-
-    One label may stay in several rows, under several hypotheses for example.
-    """
-    said = [(one, stands) for one, stands in placed if stands is not None]
-    believed: dict[tuple[int, int], Standing] = {}
-    for _, stands in said:
-        held = believed.setdefault(stands.text, stands)
-        believed[stands.text] = min(held, stands, key=lambda s: s.rank)
-    return {one for one, stands in said if stands.label != believed[stands.text].label}
+    return taken, taus, {row: counts[row] for row in sorted(losers.intersection(rows))}
 
 
 def _arms(

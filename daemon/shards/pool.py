@@ -20,12 +20,14 @@ from daemon.learning.emitted import Known
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.shards import late as lateness
-from daemon.shards.columns import Columns, column_of, concat, ids_of
+from daemon.shards.agreement import ALONE, Agreement, agree, standings
+from daemon.shards.columns import Columns, column_of, concat, ids_of, scored_of
 from daemon.shards.late import Late
-from daemon.shards.relabel import relabel
+from daemon.shards.relabel import relabel, rerank
 from scoring.types import CODES, GRID, Reason
 
 REFUSED = len(CODES)  # by the policy, in the lane; which of its reasons is for the ledger
+DOUBTED = (REFUSED, CODES[Reason.SUSPECT])  # perhaps, and surely
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +64,8 @@ class Pooled:
     outside: int  # labels of other records of the window: they change nothing
     lost: int  # labels of candidates that a more plausible one put aside
     repeats: list[int]  # candidates that an earlier shard has emitted, as the lanes could not know
+    agreement: Agreement  # of the labels of one text
+    back: list[int]  # suspects whose label it believes: of `stay`, but for those of `repeats`
 
 
 def pooled(
@@ -88,6 +92,7 @@ def pooled(
         columns["reason"][row] = REFUSED if one.waited else 0
     resolved = lateness.resolve(columns, late, rules)
     relabel(columns, resolved, grading, rules)
+    agreement, back = _heard(columns, first, grading, rules)
     reasons = columns["reason"]
     for row in np.flatnonzero(known.contains(np.array(columns["key_hi"], np.uint64))).tolist():
         if reasons[row] == 0:
@@ -105,7 +110,35 @@ def pooled(
         len(late.by_id) - len(spoken),
         sum(resolved.lost[row] for row in first if row in resolved.lost),
         [row for row in first if reasons[row] == CODES[Reason.ALREADY_EMITTED]],
+        agreement,
+        back,
     )
+
+
+def _heard(
+    columns: Columns, first: Mapping[int, First], grading: Grading, rules: Rules
+) -> tuple[Agreement, list[int]]:
+    """What repeats say of all candidates, and the suspects that they bring back.
+
+    Those are weighed as if their label were as plausible as one that is not doubted.
+    """
+    columns["believed"] = list(columns["plausibility"])
+    stands, limit = standings(columns, first, rules), rules.terms.suspect_below
+    if limit is None:
+        return ALONE, []
+    agreement = agree(list(stands.values()), rules.noise)
+    doubted = [r for r, one in stands.items() if columns["reason"][r] in DOUBTED]
+    doubted = [r for r in doubted if agreement.clears(stands[r], limit)]
+    for row in doubted:
+        columns["believed"][row] = limit
+    scored = scored_of(columns, doubted, rules.edition.classes, grading.names)
+    weighed, back = grading.policy.weigh(scored, rules.terms), []
+    for at, row in enumerate(doubted):
+        if weighed.reasons[at] == 0:
+            columns["reason"][row], columns["weight"][row] = 0, int(weighed.weights[at])
+            rerank(columns, row, rules)
+            back.append(row)
+    return agreement, back
 
 
 def _arm(columns: Columns, arm: str, parts: Sequence[Part], rules: Rules) -> Arm:

@@ -67,7 +67,12 @@ def _regroup(
         columns["group"][row] = rules.groups[group]
         # review rows keep the rank that their arm gave them
         if columns["weight"][row] and columns["arm"][row] != "review":
-            key = ids_of(columns, [row], "key_hi", "key_lo")
-            drawn = draw.draw(key, "select", rules.epoch, rules.key)
-            weight = np.array([columns["weight"][row]], np.int16)
-            columns["log_rank"][row] = int(draw.log_rank(drawn, weight)[0])
+            rerank(columns, row, rules)
+
+
+def rerank(columns: Columns, row: int, rules: Rules) -> None:
+    """The rank follows the key and the weight."""
+    key = ids_of(columns, [row], "key_hi", "key_lo")
+    drawn = draw.draw(key, "select", rules.epoch, rules.key)
+    weight = np.array([columns["weight"][row]], np.int16)
+    columns["log_rank"][row] = int(draw.log_rank(drawn, weight)[0])

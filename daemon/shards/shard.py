@@ -13,6 +13,7 @@ from daemon import tables
 from daemon.learning.calibration import Calibration
 from daemon.monitors.noise import Interval
 from daemon.ports import EXIT_STATE, Fatal
+from daemon.shards.agreement import NOTHING_SAID, Agreed
 from daemon.shards.cascade import Cascaded
 from daemon.shards.novelty import Novelty
 from daemon.shards.partref import PartRef
@@ -117,6 +118,7 @@ class ShardManifest(Struct, frozen=True):
     version: int = VERSION
     novelty: Novelty | UnsetType = UNSET
     cascade: Cascaded | UnsetType = UNSET  # where the policy has a second stage
+    agreed: Agreed = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True, eq=False)
