@@ -112,6 +112,7 @@ class _Entry(NamedTuple):
     place: tuple[int, int, int]  # log-rank with decay, source, order
     item: _Item
     total: int
+    said: int  # times that its label was given
     ways: list[Way]  # of every window that kept it
 
 
@@ -142,12 +143,13 @@ class _Merge:
             place = (columns["log_rank"][row] + decay, source, columns["order"][row])
             way = Way(columns["key_lo"][row], pool.first[row], columns["weight"][row], decay)
             item = _Item(source, row, way, erased(columns, row, erasures))
-            entry = _Entry(place, item, columns["multiplicity"][row], [way])
-            held = self._best.get(key)
-            if held is not None:
+            total, said = columns["multiplicity"][row], columns["said"][row]
+            entry = _Entry(place, item, total, said, [way])
+            if (held := self._best.get(key)) is not None:
                 best = min(entry, held, key=lambda e: e.place)
                 held.ways.append(way)
-                entry = _Entry(best.place, best.item, entry.total + held.total, held.ways)
+                total, said = total + held.total, said + held.said
+                entry = best._replace(total=total, said=said, ways=held.ways)
             self._best[key] = entry
 
     def _fill(self) -> Reservoir:
@@ -170,8 +172,8 @@ class _Merge:
         """
         box = self._fill()
         kept, taus = box.items(), box.thresholds().tolist()
-        items = [(self._sources[item.source], item.row, total) for _, item, total, _ in kept.items]
-        losers = believed.losers(items, self.rules.noise)
+        said = [(self._sources[e.item.source], e.item.row, e.said) for e in kept.items]
+        losers = believed.losers(said, self.rules)
         picked = [
             self._cells(entry, group, taus[group])
             for at, (entry, group) in enumerate(zip(kept.items, kept.groups.tolist(), strict=True))

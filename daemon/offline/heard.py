@@ -16,7 +16,7 @@ from buffers.base import Ids, Int64s, Kept
 from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
 from daemon.offline.terms import Candidates
-from daemon.shards.agreement import ALONE, Agreement, Standing, agree, standings
+from daemon.shards.agreement import ALONE, Agreement, Standing, agree, noise_of, standings
 from scoring.types import CODES, GRID, NO_LABEL, Reason, Weighed
 
 
@@ -49,7 +49,7 @@ def heard(
     none, limit = np.empty(0, np.int64), rules.terms.suspect_below
     if limit is None:
         return Heard(stands, ALONE, none)
-    agreement = agree(list(stands.values()), rules.noise)
+    agreement = agree(list(stands.values()), noise_of(rules))
     suspect = weighed.reasons == CODES[Reason.SUSPECT]
     back = {
         _place(row, keys, groups)
@@ -106,7 +106,7 @@ def _standings(
         "group": [rules.groups[group] for group in groups[rows].tolist()],
         "key_hi": keys[rows, 0].tolist(),
         "key_lo": keys[rows, 1].tolist(),
-        "multiplicity": counts,
+        "said": counts,
     }
     found = standings(columns, range(len(rows)), rules)
     return {rows[at]: one for at, one in found.items()}

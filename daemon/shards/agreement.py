@@ -28,6 +28,7 @@ from scoring.types import GRID
 
 MINIMUM = 50  # texts with several labels under which nothing is measured
 UNIT = 1 << 20  # of shares
+ENOUGH = 2, 3  # of the differences that labels made apart have: two thirds
 NEVER_LIKELY = -(1 << 62)  # what cannot be judged is less likely than all that can
 
 Text = tuple[int, int]
@@ -40,7 +41,7 @@ class Standing(NamedTuple):
     text: Text
     label: str
     plausibility: int  # in steps of 1 / GRID; negative where the checkpoint cannot judge
-    said: int  # records of this candidate
+    said: int  # times that it was given
     tie: tuple[int, str]  # tells equally likely labels apart
 
 
@@ -104,9 +105,16 @@ def agree(said: Sequence[Standing], noise: int) -> Agreement:
             differing += (pairs - sum(c * (c - 1) for c in own)) * UNIT // pairs
     gain = max(0, log_odds(GRID - noise)) if noise else 0
     apart = 2 * noise * (GRID - noise)  # of two labels made apart, in steps of 1 / GRID ** 2
-    if texts < MINIMUM or 3 * differing * GRID**2 < 2 * texts * UNIT * apart:
+    part, whole = ENOUGH
+    if texts < MINIMUM or whole * differing * GRID**2 < part * texts * UNIT * apart:
         gain = 0
     return Agreement(gain, counts, texts, differing)
+
+
+def noise_of(rules: Rules) -> int:
+    """The rate that repeats are believed by: 0 where a row does not know how often its label was
+    given, because records of one text and other labels are the same row."""
+    return rules.noise if rules.policy.groups.by[0] == "label" else 0
 
 
 def contradictions(placed: Iterable[tuple[T, Standing]], agreement: Agreement) -> set[T]:
@@ -132,7 +140,7 @@ def standing(
     mask = rules.mask(index.get(columns["group"][row], 0), name)
     text = (columns["key_hi"][row], columns["key_lo"][row] ^ mask)
     return Standing(
-        text, columns["label"][row], columns["plausibility"][row], columns["multiplicity"][row],
+        text, columns["label"][row], columns["plausibility"][row], columns["said"][row],
         (draw.name_hash(rules.key, name), name),
     )  # fmt: skip
 

@@ -60,12 +60,13 @@ class Resolved:
     labels: dict[int, Given]  # by row
     heard: dict[int, tuple[Id, ...]]  # by row: the late labels that spoke for it
     lost: dict[int, int]  # by row: other labels of the same text, less plausible
+    votes: dict[int, int]  # by row: late labels that say the label it gets
 
 
 def resolve(columns: Columns, late: Late, rules: Rules) -> Resolved:
     """One label for every row that late labels speak of: by id in the arms that draw by id."""
     index = rules.index
-    out = Resolved({}, {}, {})
+    out = Resolved({}, {}, {}, {})
     if not late.by_id:
         return out
     for row, arm in enumerate(columns["arm"]):
@@ -86,6 +87,7 @@ def resolve(columns: Columns, late: Late, rules: Rules) -> Resolved:
         best = names[0] if len(names) == 1 else _most_plausible(columns, row, names, rules)
         out.labels[row] = (best, given[best])
         out.heard[row], out.lost[row] = ids, len(names) - 1
+        out.votes[row] = sum(late.by_id[i][0] == best for i in ids)
     return out
 
 

@@ -20,7 +20,7 @@ from daemon.learning.emitted import Known
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.shards import late as lateness
-from daemon.shards.agreement import ALONE, Agreement, agree, standings
+from daemon.shards.agreement import ALONE, Agreement, agree, noise_of, standings
 from daemon.shards.columns import Columns, column_of, concat, ids_of, scored_of
 from daemon.shards.late import Late
 from daemon.shards.relabel import relabel, rerank
@@ -91,6 +91,7 @@ def pooled(
     for row, one in first.items():
         columns["reason"][row] = REFUSED if one.waited else 0
     resolved = lateness.resolve(columns, late, rules)
+    columns["said"] = list(columns["multiplicity"])  # of labels that came in records
     relabel(columns, resolved, grading, rules)
     agreement, back = _heard(columns, first, grading, rules)
     reasons = columns["reason"]
@@ -126,18 +127,17 @@ def _heard(
     stands, limit = standings(columns, first, rules), rules.terms.suspect_below
     if limit is None:
         return ALONE, []
-    agreement = agree(list(stands.values()), rules.noise)
-    doubted = [r for r, one in stands.items() if columns["reason"][r] in DOUBTED]
-    doubted = [r for r in doubted if agreement.clears(stands[r], limit)]
+    agreement = agree(list(stands.values()), noise_of(rules))
+    waits = [row for row in stands if columns["reason"][row] in DOUBTED]
+    doubted = [row for row in waits if agreement.clears(stands[row], limit)]
     for row in doubted:
         columns["believed"][row] = limit
     scored = scored_of(columns, doubted, rules.edition.classes, grading.names)
-    weighed, back = grading.policy.weigh(scored, rules.terms), []
-    for at, row in enumerate(doubted):
-        if weighed.reasons[at] == 0:
-            columns["reason"][row], columns["weight"][row] = 0, int(weighed.weights[at])
-            rerank(columns, row, rules)
-            back.append(row)
+    weighed = grading.policy.weigh(scored, rules.terms)
+    back = [row for row, reason in zip(doubted, weighed.reasons, strict=True) if reason == 0]
+    for row, weight in zip(back, weighed.weights[weighed.reasons == 0].tolist(), strict=True):
+        columns["reason"][row], columns["weight"][row] = 0, weight
+        rerank(columns, row, rules)
     return agreement, back
 
 

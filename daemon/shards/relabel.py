@@ -45,7 +45,7 @@ def relabel(columns: Columns, resolved: Resolved, grading: Grading, rules: Rules
         columns["plausibility"][row] = int(scored.plausibility[i])
         columns["reason"][row] = int(weighed.reasons[i])
         columns["weight"][row] = int(weighed.weights[i])
-        columns["changed"][row] = True
+        columns["changed"][row], columns["said"][row] = True, resolved.votes[row]
         _regroup(columns, row, before[i], rules, index, by)
 
 

@@ -11,14 +11,18 @@ import pytest
 from daemon.derived.history import History
 from daemon.offline import selection, terms
 from daemon.offline.terms import Candidates
-from daemon.policy import Kind
+from daemon.policy import Kind, Policy, Quarantine
+from daemon.ports import LaneId
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 from daemon.shards import seconds
+from daemon.shards.shard import ShardManifest
+from scoring.types import CODES, Reason
 from tests.cascading import COSTLY, SECOND, cascading, one_stage, published
 from tests.cases import Case, Edition, Schedule
 from tests.selection import WAITS, labelled, lane_split, shard_rows
-from tests.streams import CLASSES, KEY, say
+from tests.streams import CLASSES, KEY, Record, say
+from tests.unit.test_agreement import stream
 from tests.unit.test_offline_selection import shown, told
 from tests.worlds import play, shards
 
@@ -33,7 +37,26 @@ def test_a_shard_of_a_cascade_is_what_is_selected_in_memory(
     candidates: int, texts: int, second: Kind
 ) -> None:
     policy = cascading(candidates, second)
-    log = lane_split(labelled(140, texts), 3)
+    manifest, kept = both(policy, lane_split(labelled(140, texts), 3))
+    assert len(kept.rows) + len(kept.contradicted) == policy.capacity_rows
+    assert manifest.agreed.back == 0
+
+
+def test_what_repeats_bring_back_passes_both_stages() -> None:
+    """Each of the two would put a label aside that the checkpoint doubts."""
+    second = Kind("default", {"score": "el2n_mean"})
+    policy = cascading(
+        120, second, capacity_rows=100, select=Kind("default", {"score": "el2n"}),
+        quarantine=Quarantine(assumed_rate=0.2),
+    )  # fmt: skip
+    log = lane_split(stream(1, copied=False), 3)
+    manifest, kept = both(policy, log)
+    doubted = kept.rows[kept.reasons[kept.rows] == CODES[Reason.SUSPECT]]
+    assert 0 < len(doubted) <= manifest.agreed.back
+
+
+def both(policy: Policy, log: dict[LaneId, list[Record]]) -> tuple[ShardManifest, selection.Kept]:
+    """The shard of window 5 and the selection in memory, held against each other."""
     case = Case(log, dict.fromkeys(log, "utterances"), WAITS, (Edition(policy),))
     store = play(case, Schedule(), store=published(policy))
     engines = Engines(store, KEY, threads=1)
@@ -52,7 +75,7 @@ def test_a_shard_of_a_cascade_is_what_is_selected_in_memory(
     assert told(kept, rules, [u.id for u in said], rows.names) == shown(shard_rows(store))
     manifest = shards(store)[5]
     assert kept.taus == {n: t for n, t in manifest.taus.items() if not n.startswith("arm:")}
-    assert len(kept.rows) + len(kept.contradicted) == policy.capacity_rows
+    return manifest, kept
 
 
 @pytest.mark.parametrize("identity", ["text", "near-en", "id"])
