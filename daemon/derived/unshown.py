@@ -50,21 +50,7 @@ def _stands(
     history: History, manifest: ShardManifest, key: tuple[str, int, int], rows: Columns
 ) -> str:
     """What became of the text that a record repeats. `key`: its group and identity."""
-    places = zip(rows["lane"], rows["position"], strict=True)
-    shown = dict(zip(places, rows["arms"], strict=True))
-    arms: set[str] = set()
-    gone = False
-    for reference in manifest.parts:
-        if reference.window != manifest.window:
-            continue
-        part = history.registry.part(reference.object)
-        lane = f"{reference.topic}/{reference.partition}"
-        keys = zip(*(part.rows[n] for n in ("arm", "group", "key_hi", "key_lo")), strict=True)
-        for at, (arm, *own) in enumerate(keys):
-            if arm == "pool" and tuple(own) == key:
-                position = part.rows["position"][at]
-                arms.update(shown.get((lane, position), ()))
-                gone |= position in part.manifest.erased
+    arms, gone = _arms(history, manifest, key, rows, "pool")
     if "selected" in arms:
         return "the same text and group was kept, shown by an earlier record"
     if "review" in arms:
@@ -72,3 +58,38 @@ def _stands(
     if gone:
         return "it repeats a text whose row was erased"
     return "it repeats a text to which a late label gave another group or rank"
+
+
+def brought_back(
+    history: History,
+    manifest: ShardManifest,
+    rules: Rules,
+    record: tuple[ledger.Arrays, int],
+    rows: Columns,
+) -> bool:
+    """Another record of a suspect's text and group was selected: repeats outweighed the doubt."""
+    columns, row = record
+    group = rules.groups[int(columns["group"][row])]
+    key = group, int(columns["key_hi"][row]), int(columns["key_lo"][row])
+    return "selected" in _arms(history, manifest, key, rows, "waiting")[0]
+
+
+def _arms(
+    history: History, manifest: ShardManifest, key: tuple[str, int, int], rows: Columns, kept: str
+) -> tuple[set[str], bool]:
+    """Arms that show the row which lanes kept under a key, and whether its text was erased."""
+    places = zip(rows["lane"], rows["position"], strict=True)
+    shown = dict(zip(places, rows["arms"], strict=True))
+    arms, gone = set[str](), False
+    for reference in manifest.parts:
+        if reference.window != manifest.window:
+            continue
+        part = history.registry.part(reference.object)
+        lane = f"{reference.topic}/{reference.partition}"
+        keys = zip(*(part.rows[n] for n in ("arm", "group", "key_hi", "key_lo")), strict=True)
+        for at, (arm, *own) in enumerate(keys):
+            if arm == kept and tuple(own) == key:
+                position = part.rows["position"][at]
+                arms.update(shown.get((lane, position), ()))
+                gone |= position in part.manifest.erased
+    return arms, gone

@@ -29,6 +29,7 @@ BEFORE_LABEL = (
     "one came: what is told here is from before it, and it may have changed group, weight and rank"
 )
 BEFORE_LABEL_KEPT = "one came: group, weight and scores above are from before it"
+REPEATS = "its label was doubted, and other records of its text say the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,8 @@ def _fate(
     at = place.get((lane, position))
     # a label speaks for its text, whichever of its records it was given to
     changed = at is not None and rows["weight"][at] != facts["weight"]
-    if changed or late.came(manifest, rules):
+    back = at is not None and reason == Reason.SUSPECT and _same(columns, row, rows, at)
+    if (changed and not back) or late.came(manifest, rules):
         facts["late_label"] = BEFORE_LABEL if at is None else BEFORE_LABEL_KEPT
         if at is not None:
             facts |= {f"{n}_in_shard": rows[n][at] for n in ("group", "weight")}
@@ -123,15 +125,21 @@ def _fate(
         facts |= {} if chance is None else {"inclusion_probability": chance}
         facts["multiplicity"] = rows["multiplicity"][at]
         if "selected" in arms:
-            return Fate(lane, window, position, "kept", f"by {', '.join(arms)}", facts)
+            detail = f"by {', '.join(arms)}" + (f"; {REPEATS}" if back else "")
+            return Fate(lane, window, position, "kept", detail, facts)
         if "review" in arms:
             return Fate(lane, window, position, "review", _review(str(reason)), facts)
         return Fate(lane, window, position, "kept", f"by {', '.join(arms)} only", facts)
+    record = columns, row
+    heard = reason == Reason.SUSPECT and manifest.agreed.back
+    if heard and unshown.brought_back(history, manifest, rules, record, rows):
+        detail = f"the same text and group was kept, shown by an earlier record; {REPEATS}"
+        return Fate(lane, window, position, "repeated", detail, facts)
     if reason not in (Reason.ACCEPTED, Reason.ALREADY_EMITTED):
         return Fate(lane, window, position, "refused", str(reason), facts)
     if (earlier := facts.get("already_emitted_in")) is not None:
         return Fate(lane, window, position, "refused", f"already emitted in shard {earlier}", facts)
-    told = _unshown(history, manifest, rules, (columns, row), rows)
+    told = _unshown(history, manifest, rules, record, rows)
     return Fate(lane, window, position, told[0], told[1], facts | told[2])
 
 
@@ -167,7 +175,12 @@ def _erased(history: History, manifest: ShardManifest, lane: str, position: int)
     return None
 
 
+def _same(columns: ledger.Arrays, row: int, rows: Columns, at: int) -> bool:
+    """No late label has changed what the record's own label is worth."""
+    return bool(rows["plausibility"][at] == int(columns["plausibility"][row]) / GRID)
+
+
 def _review(reason: str) -> str:
     if reason == "suspect":
         return "its label is less plausible than the threshold of its window"
-    return "another label of the same text is more plausible, or a late label made it suspect"
+    return "another label of the same text is likelier, or a late label made it suspect"

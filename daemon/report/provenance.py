@@ -49,7 +49,22 @@ def _short(m: ShardManifest) -> list[tuple[str, Safe]]:
             fact("contradictions", m.contradictions, count(m.contradictions)),
             f" {several(m.contradictions, 'row')} gave way to a better label of the same text",
         )),
+        ("Repeats", _repeats(m)),
     ]  # fmt: skip
+
+
+def _repeats(m: ShardManifest) -> Safe:
+    """What labels of one text said about each other."""
+    agreed = m.agreed
+    back = fact("back", agreed.back, count(agreed.back))
+    if not agreed.texts:
+        return join(back, " doubted labels came back: no text was labelled twice")
+    of = f"of {count(agreed.texts)} {several(agreed.texts, 'text')} with several labels "
+    differ = fact("differing", agreed.differing, f"{agreed.differing:.1%}")
+    why = "as of mistakes that were made apart" if agreed.independent else (
+        "too few for mistakes that were made apart, or nobody knows the rate of mistakes"
+    )  # fmt: skip
+    return join(back, f" doubted labels came back: {of}", differ, f" of all pairs differ, {why}")
 
 
 def _commas(pieces: Sequence[Safe]) -> list[str]:

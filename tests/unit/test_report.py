@@ -104,7 +104,7 @@ def check_facts(page: Page, m: ShardManifest) -> None:
         ("policy", None): m.policy, ("calibration_used", None): m.calibration_used,
         ("contradictions", None): m.contradictions, ("rows_digest", None): m.rows_digest,
         ("selection_digest", None): m.selection_digest, ("rows_object", None): m.rows_object,
-        ("noise", None): m.noise.estimate if m.noise else None,
+        ("noise", None): m.noise.estimate if m.noise else None, ("back", None): m.agreed.back,
     }  # fmt: skip
     flat |= {("arm", arm): n for arm, n in m.arms.items()}
     flat |= {("traffic", markup.shown(group)): n for group, n in m.traffic.items()}
@@ -117,6 +117,8 @@ def check_facts(page: Page, m: ShardManifest) -> None:
     for score, three in m.lift.items():
         names = ("lift", "lift_low", "lift_high")
         flat |= {(k, score): v for k, v in zip(names, three, strict=True)}
+    if m.agreed.texts:
+        flat |= {("differing", None): m.agreed.differing}
     if m.noise:
         flat |= {("noise_low", None): m.noise.low, ("noise_high", None): m.noise.high}
     for (name, of), value in flat.items():

@@ -9,7 +9,7 @@ import pytest
 
 from daemon.derived.history import History
 from daemon.derived.rolling import roll
-from daemon.derived.why import Fate, why
+from daemon.derived.why import REPEATS, Fate, why
 from daemon.policy import Arms, Kind, Quarantine
 from daemon.ports import LaneId, Store
 from daemon.registry.registry import Registry
@@ -18,7 +18,9 @@ from tests.cases import Case, Edition, Schedule
 from tests.erasing import ASKED, ask
 from tests.selection import WAITS, labelled, lane_split, run, shard_rows
 from tests.streams import CLASSES, KEY, Record, say, small_policy
-from tests.worlds import play
+from tests.unit.test_agreement import policy as agreeing
+from tests.unit.test_agreement import stream
+from tests.worlds import play, shards
 
 SOUND = Quarantine(assumed_rate=0.0)
 FEW = Arms(audit_rows=1, random_rows=1, review_rows=6)
@@ -109,3 +111,19 @@ def test_a_roll_has_no_chances_where_one_of_its_windows_took_the_newest() -> Non
     made = roll(history(play(case, Schedule())), 6)
     assert made.windows == (5, 6) and 6 in made.rows["window"]
     assert set(made.rows["inclusion_selected"]) == set(made.rows["tau"]) == {None}
+
+
+def test_a_doubted_text_that_its_repeats_brought_back() -> None:
+    """The first of its records is shown and kept; to the others it is the same text."""
+    store = run(lane_split(stream(1, copied=False), 2), agreeing())
+    rows = {row["id"]: row for row in shard_rows(store)}
+    told: dict[str, set[str]] = {}
+    for made in stream(1, copied=False):
+        read = msgspec.json.decode(made)
+        one = why(history(store), read["id"], KEY)[0]
+        assert "late_label" not in one.facts
+        if one.detail.endswith(REPEATS):
+            told.setdefault(one.verdict, set()).add(f"{read['text']} {read['label']}")
+            assert (read["id"] in rows) == (one.verdict == "kept")
+    assert set(told) == {"kept", "repeated"} and told["repeated"] <= told["kept"]
+    assert 0 < len(told["kept"]) <= shards(store)[5].agreed.back
