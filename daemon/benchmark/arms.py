@@ -67,6 +67,9 @@ def _ours() -> Mapping[str, Choose]:
         "balanced": partial(_policy, ours.unweighed("text", "balanced", quarantine=False)),
         "quarantine": partial(_policy, ours.unweighed("id", "uniform", quarantine=True)),
         "default": partial(_policy, ours.default()),
+        "default-alone": _alone,
+        "influence.coverage": partial(_influence, ours.coverage("influence")),
+        "influence.default": partial(_influence, ours.default("influence")),
         "default-evened": partial(_evened, partial(_counted, ours.default())),
     }
 
@@ -91,6 +94,16 @@ def _policy(policy: Policy, stage: Stage, capacity: int) -> Choice:
 def _evened(choose: Choose, stage: Stage, capacity: int) -> Choice:
     """Shown as docs/shards.md advises."""
     return ours.evened(stage, choose(stage, capacity), ours.BASE.groups.traffic_exponent)
+
+
+def _alone(stage: Stage, capacity: int) -> Choice:
+    """As it ships, but that repeats of a text say nothing of its labels."""
+    return _bare(ours.choose(stage, ours.default(), capacity, repeats=False))
+
+
+def _influence(policy: Policy, stage: Stage, capacity: int) -> Choice:
+    """DEALRec's score under a policy of ours."""
+    return _policy(policy, ours.scored(stage, "influence", plain.influences(stage)), capacity)
 
 
 def _counted(policy: Policy, stage: Stage, capacity: int) -> Choice:

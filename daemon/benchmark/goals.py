@@ -127,6 +127,8 @@ def _controls(found: Results) -> Iterator[Goal]:
         ("untrained", "input_norm.top", 0.5, "random", "input norm does not beat random", -1),
         ("steps-50", "el2n.top", 0.5, "random", "after one epoch EL2N beats random", 1),
         ("clean", "dealrec", 0.02, "random", "influence, effort and coverage >= random", 1),
+        ("clean", "influence.coverage", 0.02, "random",
+         "the same by our policy (each text once, groups balanced) >= random", 1),
         ("clean", "dealrec-greedy", 0.02, "random", "random > greedy top", -1),
         ("flips-5", "el2n.band", 0.75, "everything", "without the top few %: better than all", 1),
         ("flips-10", "el2n.band", 0.75, "everything", "without the top few %: better than all", 1),

@@ -82,6 +82,19 @@ def default(
     )
 
 
+def coverage(score: str) -> Policy:
+    """Rows dealt out over strata of a score, each text once, balanced, suspects aside."""
+    policy = unweighed("text", "balanced", quarantine=True)
+    return msgspec.structs.replace(policy, select=Kind("coverage", {"score": score}))
+
+
+def scored(stage: Stage, name: str, column: npt.NDArray[np.float64]) -> Stage:
+    """The stage with one more score, brought to [0, 1]."""
+    unit = (column - column.min()) / max(float(np.ptp(column)), 1e-12)
+    more = {**stage.scored.scores, name: to_grid(unit.astype(np.float32))}
+    return replace(stage, scored=replace(stage.scored, scores=more))
+
+
 def judged(stage: Stage, smoothing: float | None) -> Stage:
     """The stage with another plausibility of labels: odds so smoothed.
 
@@ -100,10 +113,18 @@ def judged(stage: Stage, smoothing: float | None) -> Stage:
     return replace(stage, scored=replace(stage.scored, plausibility=shown))
 
 
-def choose(stage: Stage, policy: Policy, capacity: int, *, rate: float | None = None) -> Choice:
+def choose(
+    stage: Stage,
+    policy: Policy,
+    capacity: int,
+    *,
+    rate: float | None = None,
+    repeats: bool = True,
+) -> Choice:
     """The rows that the product keeps of the stage's stream under this policy.
 
-    `rate`: of wrong labels, assumed; None: the audit's answers decide.
+    `rate`: of wrong labels, assumed; None: the audit's answers decide. `repeats`: those of a text
+    may speak for its labels.
     """
     key = f"benchmark {stage.world.seed}".encode()
     names = [stage.world.texts.classes[place] for place in stage.given.tolist()]
@@ -112,6 +133,7 @@ def choose(stage: Stage, policy: Policy, capacity: int, *, rate: float | None = 
     offered = terms.Candidates(stage.scored, keys, names)
     audit = len(stage.audit), stage.wrong
     rules = terms.rules_for(offered, policy, stage.classes, key, audit if rate is None else rate)
+    rules = rules if repeats else replace(rules, noise=0)
     kept = selection.select(offered, rules, capacity)
     return Choice(kept.rows, kept.multiplicity, int((kept.reasons > 0).sum()))
 

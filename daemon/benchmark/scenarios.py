@@ -21,7 +21,7 @@ class Scenario(msgspec.Struct, frozen=True):
     first: int = 6_000
     flips: float = 0.0  # events whose label is wrong
     flips_to: Literal["any", "near"] = "any"  # near: one of the three most confusable intents
-    flips_by: Literal["event", "text"] = "event"  # text: whenever it is said, the same mistake
+    copied: float = 0.0  # texts whose label is made once: whenever they are said, the same mistake
     intent_exponent: float = 1.0  # of Zipf's law over intents
     text_exponent: float = 0.8  # of Zipf's law over the texts of an intent
     once: bool = False  # each text of the train split once, no traffic; `events` is ignored
@@ -40,9 +40,13 @@ SCENARIOS: Mapping[str, Scenario] = {
     "near-5": Scenario("5 % flips to a confusable intent", flips=0.05, flips_to="near"),
     "near-10": Scenario("10 % flips to a confusable intent", flips=0.10, flips_to="near"),
     "near-20": Scenario("20 % flips to a confusable intent", flips=0.20, flips_to="near"),
-    "texts-10": Scenario(
+    "copied-10": Scenario(
         "10 % of the texts are always labelled as the same confusable intent", flips=0.10,
-        flips_to="near", flips_by="text",
+        flips_to="near", copied=1.0,
+    ),
+    "mixed-10": Scenario(
+        "10 % flips to a confusable intent, half of the texts always to the same", flips=0.10,
+        flips_to="near", copied=0.5,
     ),
     "once": Scenario("every text once, all labels right", once=True),
     "once-flips-10": Scenario("every text once, 10 % flips to any intent", once=True, flips=0.10),

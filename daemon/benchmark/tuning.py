@@ -22,7 +22,9 @@ from daemon.monitors import noise
 from daemon.policy import Policy
 from daemon.ports import Clock, Store
 
-SCENARIOS = ("clean", "flips-10", "near-10", "flips-20", "early-2000", "early-400")
+SCENARIOS = (
+    "clean", "flips-10", "near-10", "flips-20", "early-2000", "early-400", "copied-10", "mixed-10",
+)  # fmt: skip
 BUDGETS = (0.5, 0.1)
 BOUNDS = ("everything", "oracle", "random")
 CENTRE = ours.default(eps=0.1, exponent=0.5)  # where knobs are moved from
@@ -40,6 +42,7 @@ RATES: Mapping[str, Callable[[int, int], float]] = {  # (wrong, answers): what i
 def variants() -> Mapping[str, Arm]:
     """The bounds, what was chosen, and the centre with one knob moved."""
     made: dict[str, Arm] = {name: arms.arms()[name] for name in BOUNDS}
+    made["alone"] = arms.arms()["default-alone"]
     policies: dict[str, Policy] = {"chosen": ours.default(), "centre": CENTRE}
     policies |= {f"margin-{m}": _moved(margin=m) for m in (0.8, 0.9, 1.1, 1.3)}
     policies |= {f"exponent-{e}": _moved(exponent=e) for e in (0.0, 0.25, 0.75)}

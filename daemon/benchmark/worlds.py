@@ -91,19 +91,26 @@ def _traffic(
 
 
 def _flipped(world: World, dice: Dice) -> Ints64:
-    """(n,) labels of which a share is wrong: to any other intent, or to one of the nearest."""
-    scenario, truth = world.scenario, world.truth
-    if scenario.flips_by == "text":
-        truth = world.texts.train_classes
-    flips = dice.uniforms("flips", len(truth)) < scenario.flips
+    """(n,) labels of which a share is wrong: made for each event, or once for its text."""
+    given = _mistaken(world, world.truth, dice, "")
+    if not world.scenario.copied:
+        return given
+    classes = world.texts.train_classes
+    copied = dice.uniforms("copied", len(classes)) < world.scenario.copied
+    once = _mistaken(world, classes, dice, " copied")
+    return np.where(copied[world.rows], once[world.rows], given)
+
+
+def _mistaken(world: World, truth: Ints64, dice: Dice, name: str) -> Ints64:
+    """A share of them any other intent, or one of the nearest."""
+    flips = dice.uniforms(f"flips{name}", len(truth)) < world.scenario.flips
     k = len(world.texts.classes)
-    if scenario.flips_to == "near":
+    if world.scenario.flips_to == "near":
         near = world.texts.nearest(NEAREST)
-        other = near[truth, dice.below("to near", len(truth), near.shape[1])]
+        other = near[truth, dice.below(f"to near{name}", len(truth), near.shape[1])]
     else:
-        other = (truth + 1 + dice.below("to any", len(truth), k - 1)) % k
-    given = np.where(flips, other, truth)
-    return given[world.rows] if scenario.flips_by == "text" else given
+        other = (truth + 1 + dice.below(f"to any{name}", len(truth), k - 1)) % k
+    return np.where(flips, other, truth)
 
 
 def _taught(world: World, dice: Dice) -> World:
