@@ -121,15 +121,8 @@ def _fate(
         if at is not None:
             facts |= {f"{n}_in_shard": rows[n][at] for n in ("group", "weight")}
     if at is not None:
-        arms, chance = rows["arms"][at], rows["inclusion_probability"][at]
-        facts |= {} if chance is None else {"inclusion_probability": chance}
-        facts["multiplicity"] = rows["multiplicity"][at]
-        if "selected" in arms:
-            detail = f"by {', '.join(arms)}" + (f"; {REPEATS}" if back else "")
-            return Fate(lane, window, position, "kept", detail, facts)
-        if "review" in arms:
-            return Fate(lane, window, position, "review", _review(str(reason)), facts)
-        return Fate(lane, window, position, "kept", f"by {', '.join(arms)} only", facts)
+        verdict, detail, more = _in_shard(rows, at, str(reason), back=back)
+        return Fate(lane, window, position, verdict, detail, facts | more)
     record = columns, row
     heard = reason == Reason.SUSPECT and manifest.agreed.back
     if heard and unshown.brought_back(history, manifest, rules, record, rows):
@@ -139,8 +132,8 @@ def _fate(
         return Fate(lane, window, position, "refused", str(reason), facts)
     if (earlier := facts.get("already_emitted_in")) is not None:
         return Fate(lane, window, position, "refused", f"already emitted in shard {earlier}", facts)
-    told = _unshown(history, manifest, rules, record, rows)
-    return Fate(lane, window, position, told[0], told[1], facts | told[2])
+    verdict, detail, more = _unshown(history, manifest, rules, record, rows)
+    return Fate(lane, window, position, verdict, detail, facts | more)
 
 
 def _unshown(
@@ -173,6 +166,20 @@ def _erased(history: History, manifest: ShardManifest, lane: str, position: int)
             part = parts.read_manifest(history.registry.store.get(ref.object), ref.object)
             return part.erased.get(position)
     return None
+
+
+def _in_shard(
+    rows: Columns, at: int, reason: str, *, back: bool
+) -> tuple[str, str, dict[str, object]]:
+    """Verdict, detail and facts of a record whose row the shard shows."""
+    arms, chance = rows["arms"][at], rows["inclusion_probability"][at]
+    facts: dict[str, object] = {} if chance is None else {"inclusion_probability": chance}
+    facts["multiplicity"] = rows["multiplicity"][at]
+    if "selected" in arms:
+        return "kept", f"by {', '.join(arms)}" + (f"; {REPEATS}" if back else ""), facts
+    if "review" in arms:
+        return "review", _review(reason), facts
+    return "kept", f"by {', '.join(arms)} only", facts
 
 
 def _same(columns: ledger.Arrays, row: int, rows: Columns, at: int) -> bool:

@@ -180,7 +180,7 @@ def noise_rate(traffic: Traffic, quarantine: Quarantine) -> noise.Interval | Non
 
 
 def wrong_share(calibration: Calibration, quarantine: Quarantine) -> float | None:
-    """Of labels: as audited, or as assumed until answers tell."""
+    """Of labels: as audited, or assumed until answers tell."""
     rate = noise_rate(calibration.traffic, quarantine)
     return rate.estimate if rate else quarantine.assumed_rate
 
@@ -188,10 +188,7 @@ def wrong_share(calibration: Calibration, quarantine: Quarantine) -> float | Non
 def suspect_below(calibration: Calibration, half: Half, quarantine: Quarantine) -> int | None:
     """Plausibility under this is suspect (law 5): None when no noise rate is known.
 
-    The share follows the audited rate itself and not the upper end of its interval: with fifty
-    answers that end is two to three times the rate, and what goes beside the wrong labels are
-    right rows of rare groups (docs/results/default.md).
-    """
+    The share follows the rate and not the upper end of its interval (docs/adr/0015)."""
     wrong = wrong_share(calibration, quarantine)
     total = sum(half.plausibility.values())
     if wrong is None or not total:

@@ -21,12 +21,12 @@ from buffers import draw, uniform
 from buffers.base import NEVER, Ids, Int64s, Reservoir
 from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
-from daemon.offline.heard import heard
+from daemon.offline.heard import Heard, heard
 from daemon.offline.terms import Candidates, weigher
 from daemon.shards.agreement import contradictions
 from daemon.shards.cascade import shown_tau
 from daemon.shards.chances import by_chance
-from scoring.types import GRID, Grid, Weighed
+from scoring.types import GRID, Grid, Scored, Weighed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,10 +64,8 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
     keys = _told_apart(candidates, groups, rules)
     reasons = weighed.reasons
     said = heard(candidates, weighed, keys, groups, rules, capacity)
-    if len(said.back) and (limit := rules.terms.suspect_below) is not None:
-        lifted = scored.plausibility.copy()
-        lifted[said.back] = limit
-        scored = replace(scored, plausibility=lifted)
+    if len(said.back):
+        scored = _lifted(scored, said.back, rules)
         weighed = weigher(rules.policy.select).weigh(scored, rules.terms)
     before, first = None, weighed
     if not isinstance(cascade := rules.policy.cascade, UnsetType):
@@ -76,9 +74,7 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
         weighed = _after(before, first, weigher(cascade.select).weigh(scored, rules.second))
     box = _box(weighed, keys, groups, rules, capacity, before)
     kept, taus = box.items(), box.thresholds()
-    left = said.stands.keys() if before is None else before.items().orders.tolist()
-    placed = ((r, said.stands[r]) for r in left if r in said.stands and weighed.reasons[r] == 0)
-    losers = np.intersect1d(kept.orders, list(contradictions(placed, said.agreement)))
+    losers = _losers(kept.orders, said, weighed, before)
     stay = np.flatnonzero(~np.isin(kept.orders, losers))
     stay = stay[np.argsort(kept.orders[stay])]
     rows, of = kept.orders[stay], kept.groups[stay]
@@ -133,6 +129,21 @@ def _after(before: Reservoir, first: Weighed, second: Weighed) -> Weighed:
     rows = before.items().orders
     weights[rows], reasons[rows] = second.weights[rows], second.reasons[rows]
     return Weighed(weights, reasons)
+
+
+def _lifted(scored: Scored, back: Int64s, rules: Rules) -> Scored:
+    """Rows that come back are as plausible as one that is not doubted."""
+    plausibility = scored.plausibility.copy()
+    assert rules.terms.suspect_below is not None, "without a threshold nothing is doubted"
+    plausibility[back] = rules.terms.suspect_below
+    return replace(scored, plausibility=plausibility)
+
+
+def _losers(rows: Int64s, said: Heard, weighed: Weighed, before: Reservoir | None) -> Int64s:
+    """Selected rows whose text has a likelier label among the candidates; ascending."""
+    left = said.stands.keys() if before is None else before.items().orders.tolist()
+    placed = ((r, said.stands[r]) for r in left if r in said.stands and weighed.reasons[r] == 0)
+    return np.intersect1d(rows, list(contradictions(placed, said.agreement)))
 
 
 def sampled(ids: Ids, rules: Rules, arm: str, capacity: int) -> Int64s:

@@ -93,7 +93,7 @@ def assemble(inputs: Inputs) -> Shard:
         kept=_counted(_kept(shown, rules)),
         arms=_counted(arm for t in shown.taken for arm in t.arms),
         taus={**merged.taus, **{f"arm:{arm}": tau for arm, tau in merged.rates.items()}},
-        contradictions=merged.contradictions,
+        contradictions=merged.contradictions, agreed=merged.agreed,
         labelled=labelled,
         noise=calibration.noise_rate(taught.traffic, rules.policy.quarantine),
         histograms=figures.histograms(shown, counts, graded.shown),
@@ -101,7 +101,6 @@ def assemble(inputs: Inputs) -> Shard:
         calibration=grown.calibration if grown else taught,
         novelty=grown.novelty if grown else UNSET,
         cascade=merged.stage.told if merged.stage else UNSET,
-        agreed=merged.agreed,
         revision=Revision(
             records=inputs.erasures.records, refused=inputs.erasures.refused, removed=removed
         ),
