@@ -85,8 +85,6 @@ CLAIMS = (
           "above the full set (MNLI)", "flips-5", "el2n.band", 0.75, to="everything"),
     Claim(LIN, "2 %: influence and effort with coverage beat random", "+11 % R@10 (Games)",
           "clean", "dealrec", 0.02),
-    Claim(LIN, "the same, each text once and intents balanced", "not part of the paper",
-          "clean", "influence.coverage", 0.02),
     Claim(LIN, "2 %: without coverage (greedy top) they lose to random", "worse than with it",
           "clean", "dealrec-greedy", 0.02, expects="below"),
 )  # fmt: skip

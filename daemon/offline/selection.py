@@ -43,7 +43,7 @@ class Kept:
     inclusion: npt.NDArray[np.float64]  # (k,) chance that the row was selected, in (0, 1]; NaN
     # where chance had no part, and the tau NEVER
     taus: dict[str, int]  # group -> log-rank, of groups that turned rows away
-    contradicted: Int64s  # candidates put aside: another label of their text is more plausible
+    contradicted: Int64s  # candidates put aside: another label of their text is likelier
     reasons: npt.NDArray[np.uint8]  # (n,) codes of scoring.types.REASONS: 0 accepted. Of each row
     # alone, as a ledger has them: suspects that repeats brought back are suspects here
 
