@@ -28,7 +28,7 @@ demo-kafka: demo .venv-dev/ready kafka ## the demo live on a real Kafka: two pro
 test: lint browser kafka prometheus helm ## lint, and every test but the slow ones
 	@$(quiet) $(bin)/python -m pytest -m "not slow" -n $(WORKERS)
 
-test-slow: .venv-dev/ready browser kafka ## the tests that take minutes: kills, simulations, the demo
+test-slow: .venv-dev/ready browser kafka prometheus ## the tests that take minutes: kills, simulations, the demo
 	@$(quiet) $(bin)/python -m pytest -m slow -n $(WORKERS)
 
 test-kube: .venv-dev/ready kafka ## the chart and the image on a real Kubernetes of one node (needs root)

@@ -1,7 +1,6 @@
-"""What repeats of a text say of its labels, of rows in memory: as `daemon.shards.pool` hears them.
+"""The candidates of rows in memory, and what repeats of a text say of their labels.
 
-The same candidates as the merge of all lanes has: the best of what was accepted, and of what was
-refused.
+As `daemon.shards.pool` has and hears them: the best of what was accepted, and of what was refused.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from buffers import draw
-from buffers.base import Ids, Int64s, Kept
+from buffers.base import Ids, Int64s, Reservoir
 from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
 from daemon.offline.terms import Candidates
@@ -24,9 +23,11 @@ from scoring.types import CODES, GRID, NO_LABEL, Reason, Weighed
 class Heard:
     """Candidates are known by the first of their rows."""
 
+    pool: Reservoir  # of what was accepted
+    waiting: Reservoir  # of what was refused
     stands: dict[int, Standing]  # by candidate: accepted and refused ones
     agreement: Agreement
-    back: Int64s  # rows, repeats and all, of suspects that it brings back
+    back: Int64s  # places among the items of `waiting`: suspects that it brings back
 
 
 def heard(
@@ -38,27 +39,26 @@ def heard(
     capacity: int,
 ) -> Heard:
     """`keys`: (n, 2) of rows, told apart by name where groups do not. `weighed`: of rows alone."""
-    rows, counts = [], []
     even = np.full(len(groups), GRID, np.int16)
-    accepted = weighed.reasons == 0
-    for chosen, weights in ((accepted, weighed.weights), (~accepted, even)):
-        kept = _best(np.flatnonzero(chosen), weights, keys, groups, rules, capacity)
-        rows += kept.orders.tolist()
-        counts += kept.multiplicity.tolist()
-    stands = _standings(candidates, rows, counts, keys, groups, rules)
-    none, limit = np.empty(0, np.int64), rules.terms.suspect_below
+    accepted = np.flatnonzero(weighed.reasons == 0)
+    refused = np.flatnonzero(weighed.reasons != 0)
+    pool = _best(accepted, weighed.weights, keys, groups, rules, capacity)
+    waiting = _best(refused, even, keys, groups, rules, capacity)
+    waits = waiting.items()
+    rows = np.concatenate([pool.items().orders, waits.orders])
+    counts = np.concatenate([pool.items().multiplicity, waits.multiplicity])
+    stands = _standings(candidates, rows.tolist(), counts.tolist(), keys, groups, rules)
+    limit = rules.terms.suspect_below
     if limit is None:
-        return Heard(stands, ALONE, none)
+        return Heard(pool, waiting, stands, ALONE, np.empty(0, np.int64))
     agreement = agree(list(stands.values()), noise_of(rules))
-    suspect = weighed.reasons == CODES[Reason.SUSPECT]
-    back = {
-        _place(row, keys, groups)
-        for row, one in stands.items()
-        if suspect[row] and agreement.clears(one, limit)
-    }
-    doubted = np.flatnonzero(suspect).tolist() if back else []
-    again = [row for row in doubted if _place(row, keys, groups) in back]
-    return Heard(stands, agreement, np.array(again, np.int64))
+    suspect = (weighed.reasons[waits.orders] == CODES[Reason.SUSPECT]).tolist()
+    back = [
+        at
+        for at, (row, doubted) in enumerate(zip(waits.orders.tolist(), suspect, strict=True))
+        if doubted and row in stands and agreement.clears(stands[row], limit)
+    ]
+    return Heard(pool, waiting, stands, agreement, np.array(back, np.int64))
 
 
 def _best(
@@ -68,19 +68,14 @@ def _best(
     groups: npt.NDArray[np.int32],
     rules: Rules,
     capacity: int,
-) -> Kept:
+) -> Reservoir:
     """The candidates that lanes together keep of these rows."""
     box = build_pool(rules, max(rules.policy.pool, capacity))
     if len(rows):
         drawn = draw.draw(keys[rows], "select", rules.epoch, rules.key)
         ranks = draw.log_rank(drawn, weights[rows])
         box.offer_many(groups[rows], ranks, keys[rows], rows, range(len(rows)))
-    return box.items()
-
-
-def _place(row: int, keys: Ids, groups: npt.NDArray[np.int32]) -> tuple[int, int, int]:
-    """What is kept once."""
-    return int(keys[row, 0]), int(keys[row, 1]), int(groups[row])
+    return box
 
 
 def _standings(

@@ -4,9 +4,8 @@ For whoever selects hundreds of times from rows that are scored already. The row
 with their ranks, taus and chances, are those of the shard that the daemon makes of the same records
 under the same rules. The arms beside the selection are drawn by `sampled`.
 
-Why one stage is enough where the daemon has two (lanes, then their merge): what a group owns of a
-smaller capacity is a prefix of what it owns of a larger one, so the smallest rank that either stage
-turned away is the one that this stage turns away.
+Lanes are left out, because their pools merge exactly: one pool of all rows holds what the merge of
+theirs does. From the pool on the stages are the daemon's.
 """
 
 from __future__ import annotations
@@ -18,13 +17,12 @@ import numpy.typing as npt
 from msgspec import UnsetType
 
 from buffers import draw, uniform
-from buffers.base import NEVER, Ids, Int64s, Reservoir
-from daemon.lanes.arms import build_pool
+from buffers.base import NEVER, Ids, Int64s
 from daemon.learning.rules import Rules
 from daemon.offline.heard import Heard, heard
+from daemon.offline.left import Left
 from daemon.offline.terms import Candidates, weigher
 from daemon.shards.agreement import contradictions
-from daemon.shards.cascade import shown_tau
 from daemon.shards.chances import by_chance
 from scoring.types import GRID, Grid, Scored, Weighed
 
@@ -43,13 +41,13 @@ class Kept:
     inclusion: npt.NDArray[np.float64]  # (k,) chance that the row was selected, in (0, 1]; NaN
     # where chance had no part, and the tau NEVER
     taus: dict[str, int]  # group -> log-rank, of groups that turned rows away
-    contradicted: Int64s  # candidates put aside: another label of their text is likelier
+    contradicted: Int64s  # put aside, or they were kept: another label of their text is likelier
     reasons: npt.NDArray[np.uint8]  # (n,) codes of scoring.types.REASONS: 0 accepted. Of each row
     # alone, as a ledger has them: suspects that repeats brought back are suspects here
 
 
 def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
-    """Weigh, keep each text once, balance to `capacity` rows, put contradictions aside.
+    """Weigh, keep each text once, put contradictions aside, balance to `capacity` rows.
 
     Of a policy with a cascade all rows have the scores of its second stage, which weighs
     candidates alone.
@@ -57,93 +55,58 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
     Another key of the rules is another draw. Order and repetition of the candidates change
     nothing but which row of a text is shown.
     """
-    scored = candidates.scored
-    weighed = weigher(rules.policy.select).weigh(scored, rules.terms)
+    first = weigher(rules.policy.select).weigh(candidates.scored, rules.terms)
     index = rules.index
-    groups = np.fromiter((index.get(n, 0) for n in candidates.names), np.int32, len(scored.argmax))
+    groups = np.fromiter((index.get(n, 0) for n in candidates.names), np.int32, len(first.reasons))
     keys = _told_apart(candidates, groups, rules)
-    reasons = weighed.reasons
-    said = heard(candidates, weighed, keys, groups, rules, capacity)
-    if len(said.back):
-        scored = _lifted(scored, said.back, rules)
-        weighed = weigher(rules.policy.select).weigh(scored, rules.terms)
-    before, first = None, weighed
+    said = heard(candidates, first, keys, groups, rules, capacity)
+    scored, left = _heard(candidates.scored, said, first, rules)
+    bounds = said.pool.thresholds()
     if not isinstance(cascade := rules.policy.cascade, UnsetType):
         assert rules.second is not None, "rules of this policy have terms of its second stage"
-        before = _box(first, keys, groups, rules, cascade.candidates)
-        weighed = _after(before, first, weigher(cascade.select).weigh(scored, rules.second))
-    box = _box(weighed, keys, groups, rules, capacity, before)
-    kept, taus = box.items(), box.thresholds()
-    losers = _losers(kept.orders, said, weighed, before)
-    stay = np.flatnonzero(~np.isin(kept.orders, losers))
-    stay = stay[np.argsort(kept.orders[stay])]
-    rows, of = kept.orders[stay], kept.groups[stay]
-    weights, log_taus = weighed.weights[rows], taus[of]
-    if before is not None:
-        earlier = zip(first.weights[rows].tolist(), before.thresholds()[of].tolist(), strict=True)
-        own = zip(weights.tolist(), log_taus.tolist(), earlier, strict=True)
-        log_taus = np.array([shown_tau(w, tau, [bound]) for w, tau, bound in own], np.int64)
-    inclusion = draw.inclusion(weights, log_taus)
+        left = left.through(left.box(keys, groups, rules, cascade.candidates))
+        left = left.weighed(weigher(cascade.select).weigh(scored, rules.second))
+        bounds = np.full_like(bounds, NEVER)  # of one stage: ranks of another are no match
+    stands = {at: said.stands[r] for at, r in enumerate(left.rows.tolist()) if r in said.stands}
+    losers = contradictions(stands.items(), said.agreement)
+    stay = left.at(np.array([at not in losers for at in range(len(left.rows))], bool))
+    box = stay.box(keys, groups, rules, capacity)
+    wanted = left.box(keys, groups, rules, capacity) if losers else box
+    told, taus = stay.through(box), np.minimum(bounds, box.thresholds())
+    shown = np.argsort(told.rows)
+    rows, log_taus, inclusion = told.rows[shown], told.log_taus[shown], told.chances[shown]
     if not by_chance(rules):
         log_taus, inclusion = np.full_like(log_taus, NEVER), np.full_like(inclusion, np.nan)
     return Kept(
         rows=rows,
-        groups=of,
-        multiplicity=kept.multiplicity[stay],
-        weights=weights,
-        log_ranks=kept.log_ranks[stay],
+        groups=groups[rows],
+        multiplicity=told.counts[shown],
+        weights=told.weights[shown],
+        log_ranks=box.items().log_ranks[shown],
         log_taus=log_taus,
         inclusion=inclusion,
         taus={n: t for n, t in zip(rules.groups, taus.tolist(), strict=True) if t != NEVER},
-        contradicted=losers,
-        reasons=reasons,
+        contradicted=np.intersect1d(wanted.items().orders, left.rows[sorted(losers)]),
+        reasons=first.reasons,
     )
 
 
-def _box(
-    weighed: Weighed,
-    keys: Ids,
-    groups: npt.NDArray[np.int32],
-    rules: Rules,
-    capacity: int,
-    before: Reservoir | None = None,
-) -> Reservoir:
-    """The best of what was accepted; of the rows that an earlier stage kept, with their counts."""
-    box = build_pool(rules, capacity)
-    accepted, counts = np.flatnonzero(weighed.reasons == 0), None
-    if before is not None:
-        passed = before.items()
-        stay = weighed.reasons[passed.orders] == 0
-        accepted, counts = passed.orders[stay], passed.multiplicity[stay]
-    if len(accepted):
-        drawn = draw.draw(keys[accepted], "select", rules.epoch, rules.key)
-        ranks = draw.log_rank(drawn, weighed.weights[accepted])
-        own = keys[accepted]
-        box.offer_many(groups[accepted], ranks, own, accepted, range(len(accepted)), counts)
-    return box
+def _heard(scored: Scored, said: Heard, first: Weighed, rules: Rules) -> tuple[Scored, Left]:
+    """The candidates after repeats were heard, and all rows as the policy now reads them.
 
-
-def _after(before: Reservoir, first: Weighed, second: Weighed) -> Weighed:
-    """What the second stage says of the candidates, and the first of all others."""
-    weights, reasons = first.weights.copy(), first.reasons.copy()
-    rows = before.items().orders
-    weights[rows], reasons[rows] = second.weights[rows], second.reasons[rows]
-    return Weighed(weights, reasons)
-
-
-def _lifted(scored: Scored, back: Int64s, rules: Rules) -> Scored:
-    """Rows that come back are as plausible as one that is not doubted."""
-    plausibility = scored.plausibility.copy()
+    Rows that come back are as plausible as one that is not doubted.
+    """
+    left = Left.of_box(said.pool, first.weights)
+    if not len(said.back):
+        return scored, left
     assert rules.terms.suspect_below is not None, "without a threshold nothing is doubted"
-    plausibility[back] = rules.terms.suspect_below
-    return replace(scored, plausibility=plausibility)
-
-
-def _losers(rows: Int64s, said: Heard, weighed: Weighed, before: Reservoir | None) -> Int64s:
-    """Selected rows whose text has a likelier label among the candidates; ascending."""
-    left = said.stands.keys() if before is None else before.items().orders.tolist()
-    placed = ((r, said.stands[r]) for r in left if r in said.stands and weighed.reasons[r] == 0)
-    return np.intersect1d(rows, list(contradictions(placed, said.agreement)))
+    waited = Left.of_box(said.waiting, np.full_like(first.weights, GRID)).at(said.back)
+    plausibility = scored.plausibility.copy()
+    plausibility[waited.rows] = rules.terms.suspect_below
+    scored = replace(scored, plausibility=plausibility)
+    again = weigher(rules.policy.select).weigh(scored, rules.terms)
+    waited = waited.at(again.reasons[waited.rows] == 0)
+    return scored, left.with_doubted(waited, again.weights)
 
 
 def sampled(ids: Ids, rules: Rules, arm: str, capacity: int) -> Int64s:

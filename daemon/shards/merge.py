@@ -1,7 +1,8 @@
-"""The merge of a window's pool into a selection: water-filling, then contradictions, then arms.
+"""The merge of a window's pool into a selection: contradictions, then water-filling, then arms.
 
 Order matters and is fixed: quarantine before balancing (balancing by unquarantined labels nearly
-doubled the noise kept), each text once before both (SCORES: worth more than any score).
+doubled the noise kept), each text once before both (SCORES: worth more than any score). A row that
+loses to a likelier label of its text gives its place to the next one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from buffers.base import NEVER
+from buffers.base import NEVER, Reservoir
 from daemon.lanes.arms import build_pool
 from daemon.lanes.part import Part
 from daemon.learning import emitted
@@ -80,8 +81,8 @@ def merge(
         stage = cascade.weigh(pool, cascade.narrow(pool, rules), held, grading, rules)
     taken, taus, losers = select(pool, rules, rules.policy.capacity_rows, stage)
     lasts = {f"arm:{name}": arm.log_last for name, arm in pool.arms.items()}
-    for row in (*(one.row for one in taken.values()), *losers):
-        group, rank = pool.columns["group"][row], pool.columns["log_rank"][row]
+    for one in taken.values():
+        group, rank = pool.columns["group"][one.row], pool.columns["log_rank"][one.row]
         lasts[group] = max(rank, lasts.get(group) or rank)
     _arms(pool, taken, losers, [*pool.suspects, *(stage.suspects if stage else ())])
     return Merged(
@@ -101,14 +102,14 @@ def merge(
 def select(
     pool: Pooled, rules: Rules, capacity: int, stage: Stage | None = None
 ) -> tuple[dict[int, Taken], dict[str, int], dict[int, int]]:
-    """Water-fill the pool: rows taken by order, tau by group, contradicting rows with counts."""
+    """Water-fill the pool: rows taken by order, tau by group, and with their counts the rows that
+    would have been taken, but for a likelier label of their text."""
     columns, stay = pool.columns, pool.stay if stage is None else stage.stay
-    final = build_pool(rules, capacity)
-    offer(final, columns, stay, rules)
+    losers = contradictions(standings(columns, stay, rules).items(), pool.agreement)
+    final = _filled(columns, [row for row in stay if row not in losers], rules, capacity)
     second = lowest(final, [], rules)
     selected = final.items()
     rows = selected.items
-    losers = contradictions(standings(columns, stay, rules).items(), pool.agreement)
     chances = of_rows(pool, rows, [second[columns["group"][row]] for row in rows], stage)
     taken = {}
     for row, count, chance in zip(rows, selected.multiplicity.tolist(), chances, strict=True):
@@ -120,13 +121,19 @@ def select(
         else:
             bounds = (stage.first[row], (one.weight, first))
             tau = cascade.shown_tau(columns["weight"][row], tau, bounds)
-        if row not in losers:
-            said = (chance, tau) if by_chance(rules) else (None, NEVER)
-            taken[columns["order"][row]] = Taken(row, {"selected": said[0]}, count, said[1])
+        said = (chance, tau) if by_chance(rules) else (None, NEVER)
+        taken[columns["order"][row]] = Taken(row, {"selected": said[0]}, count, said[1])
     before = pool.taus if stage is None else {}  # of one stage: ranks of another are no match
     taus = {group: min(before.get(group, NEVER), second[group]) for group in rules.groups}
-    counts = dict(zip(rows, selected.multiplicity.tolist(), strict=True))
-    return taken, taus, {row: counts[row] for row in sorted(losers.intersection(rows))}
+    wanted = _filled(columns, stay, rules, capacity).items() if losers else selected
+    counts = dict(zip(wanted.items, wanted.multiplicity.tolist(), strict=True))
+    return taken, taus, {row: counts[row] for row in sorted(losers.intersection(counts))}
+
+
+def _filled(columns: Columns, rows: Sequence[int], rules: Rules, capacity: int) -> Reservoir:
+    box = build_pool(rules, capacity)
+    offer(box, columns, rows, rules)
+    return box
 
 
 def _arms(

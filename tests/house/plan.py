@@ -33,6 +33,7 @@ FLOORS = (
             "daemon.messages",
             "daemon.monitors",
             "daemon.offline.heard",
+            "daemon.offline.left",
             "daemon.offline.selection",
             "daemon.offline.terms",
             "daemon.policy",
