@@ -73,20 +73,23 @@ def ledger_rows(store: Store, window: int) -> list[dict[str, Any]]:
     return rows
 
 
-def brute_force(rows: list[dict[str, Any]], store: Store, capacity: int) -> dict[Any, Any]:
-    """(group, key) -> (rank, multiplicity), by listing every slot of every group."""
+def brute_force(
+    rows: list[dict[str, Any]], store: Store, capacity: int, lost: frozenset[Any] = frozenset()
+) -> dict[Any, Any]:
+    """(group, key) -> (rank, multiplicity), by listing every slot of every group. `lost`: keys
+    that have none."""
     registry = Registry(store)
     registry.read_editions()
     edition, learnt = registry.editions[0], registry.calibration(-1)
     rules = rulebook.make(5, edition, learnt, KEY, reads=("entropy",))
-    accepted = [row for row in rows if row["reason"] == 0]
+    accepted = [row for row in rows if row["reason"] == 0 and key_of(row) not in lost]
     keys = np.array([(r["key_hi"], r["key_lo"]) for r in accepted], np.uint64)
     weights = np.array([r["weight"] for r in accepted], np.int16)
     ranks = draw.log_rank(draw.draw(keys, "select", 0, KEY), weights).tolist()
     counted: Counter[Any] = Counter()
     rank_of = {}
     for row, rank in zip(accepted, ranks, strict=True):
-        key = (row["group"], row["key_hi"], row["key_lo"])
+        key = key_of(row)
         counted[key] += 1
         rank_of[key] = rank
     slots = []
@@ -103,6 +106,11 @@ def brute_force(rows: list[dict[str, Any]], store: Store, capacity: int) -> dict
         name = rules.groups[group]
         taus[name] = min(rank, taus.get(name, NEVER))
     return {"kept": kept, "taus": taus}
+
+
+def key_of(row: dict[str, Any]) -> tuple[int, int, int]:
+    """What a row of a ledger is kept once by."""
+    return row["group"], row["key_hi"], row["key_lo"]
 
 
 def total(taken: dict[int, merge.Taken]) -> float:

@@ -153,9 +153,13 @@ class _Merge:
             self._best[key] = entry
 
     def _fill(self) -> Reservoir:
+        """Of one text under several labels the likeliest stays, as in the shards."""
         box = build_pool(self.rules, self._capacity)
-        keys, entries = list(self._best), list(self._best.values())
-        if keys:
+        said = [(self._sources[e.item.source], e.item.row, e.said) for e in self._best.values()]
+        losers = believed.losers(said, self.rules)
+        left = [one for at, one in enumerate(self._best.items()) if at not in losers]
+        if left:
+            keys, entries = [key for key, _ in left], [entry for _, entry in left]
             box.offer_many(
                 np.array([group for group, _, _ in keys], np.int32),
                 np.array([e.place[0] for e in entries], np.int64),
@@ -166,18 +170,13 @@ class _Merge:
         return box
 
     def table(self) -> tuple[dict[str, list[Any]], dict[str, int]]:
-        """The rows kept, by (lane, position), and how many of each group.
-
-        Of one text under several labels the likeliest stays, as in the shards.
-        """
+        """The rows kept, by (lane, position), and how many of each group."""
         box = self._fill()
         kept, taus = box.items(), box.thresholds().tolist()
-        said = [(self._sources[e.item.source], e.item.row, e.said) for e in kept.items]
-        losers = believed.losers(said, self.rules)
         picked = [
             self._cells(entry, group, taus[group])
-            for at, (entry, group) in enumerate(zip(kept.items, kept.groups.tolist(), strict=True))
-            if at not in losers and not entry.item.erased  # nothing takes its place
+            for entry, group in zip(kept.items, kept.groups.tolist(), strict=True)
+            if not entry.item.erased  # nothing takes its place
         ]
         picked.sort(key=lambda cells: (cells["lane"], cells["position"]))
         scored = {name for columns, _ in self._sources for name in shard.scores_of(columns)}

@@ -37,7 +37,7 @@ def turned_away(
     facts: dict[str, object] = {"log_rank": rank / draw.RANK_UNIT}
     if rank < tau:
         high, low = key[0].tolist()
-        return "repeated", _stands(history, manifest, (group, high, low), rows), facts
+        return *_stands(history, manifest, (group, high, low), rows), facts
     facts["tau_log"] = tau / draw.RANK_UNIT
     detail = (
         f"its log-rank {rank / draw.RANK_UNIT:.4f} is not below its group's threshold "
@@ -48,16 +48,18 @@ def turned_away(
 
 def _stands(
     history: History, manifest: ShardManifest, key: tuple[str, int, int], rows: Columns
-) -> str:
-    """What became of the text that a record repeats. `key`: its group and identity."""
-    arms, gone = _arms(history, manifest, key, rows, "pool")
+) -> tuple[str, str]:
+    """Verdict, and what became of the text and group. `key`: its group and identity."""
+    arms, other, gone = _arms(history, manifest, key, rows, "pool")
     if "selected" in arms:
-        return "the same text and group was kept, shown by an earlier record"
+        return "repeated", "the same text and group was kept, shown by an earlier record"
     if "review" in arms:
-        return "it repeats a text that was put aside for review"
+        return "repeated", "it repeats a text that was put aside for review"
     if gone:
-        return "it repeats a text whose row was erased"
-    return "it repeats a text to which a late label gave another group or rank"
+        return "repeated", "it repeats a text whose row was erased"
+    if other:
+        return "evicted", "another label of the same text is likelier"
+    return "repeated", "it repeats a text to which a late label gave another group or rank"
 
 
 def brought_back(
@@ -76,11 +78,12 @@ def brought_back(
 
 def _arms(
     history: History, manifest: ShardManifest, key: tuple[str, int, int], rows: Columns, kept: str
-) -> tuple[set[str], bool]:
-    """Arms that show the row which lanes kept under a key, and whether its text was erased."""
+) -> tuple[set[str], bool, bool]:
+    """Arms that show the row which lanes kept under a key; whether the text is a candidate under
+    another key too; and whether it was erased."""
     places = zip(rows["lane"], rows["position"], strict=True)
     shown = dict(zip(places, rows["arms"], strict=True))
-    arms, gone = set[str](), False
+    arms, other, gone = set[str](), False, False
     for reference in manifest.parts:
         if reference.window != manifest.window:
             continue
@@ -88,8 +91,12 @@ def _arms(
         lane = f"{reference.topic}/{reference.partition}"
         keys = zip(*(part.rows[n] for n in ("arm", "group", "key_hi", "key_lo")), strict=True)
         for at, (arm, *own) in enumerate(keys):
-            if arm == kept and tuple(own) == key:
-                position = part.rows["position"][at]
+            if own[1] != key[1]:
+                continue
+            position = part.rows["position"][at]
+            if tuple(own) != key:
+                other |= arm in ("pool", "waiting")
+            elif arm == kept:
                 arms.update(shown.get((lane, position), ()))
                 gone |= position in part.manifest.erased
-    return arms, gone
+    return arms, other, gone

@@ -1,4 +1,7 @@
-"""Contradicting labels of one text: all but the most plausible go to review, and are counted."""
+"""Contradicting labels of one text: all but the most plausible go to review, and are counted.
+
+Their places are the next rows'.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,18 @@ from typing import Any
 
 import pytest
 
+from buffers import draw
 from daemon.offline import selection as offline
 from daemon.policy import Groups, Kind, Policy, Quarantine
 from daemon.ports import Store
+from daemon.registry.registry import Registry
+from daemon.shards import merge
+from daemon.shards.late import Late
+from daemon.shards.pool import pooled
+from daemon.stores.memory import MemoryStore
 from tests import selection
-from tests.streams import CLASSES, say, small_policy
+from tests.streams import CLASSES, KEY, publish_table, say, small_policy
+from tests.unit.test_late_labels import window_parts
 from tests.unit.test_offline_selection import candidates, engine_of
 from tests.worlds import shards
 
@@ -44,6 +54,59 @@ def of_text(store: Store) -> list[tuple[str, list[str]]]:
     """(label, arms that tell of quarantine) of its rows."""
     rows = [row for row in selection.shard_rows(store) if row["text"] == "the same"]
     return [(row["label"], [a for a in row["arms"] if a in ("selected", "review")]) for row in rows]
+
+
+def less_plausible(rows: list[dict[str, Any]], groups: tuple[str, ...]) -> frozenset[Any]:
+    """Keys of accepted rows whose text has a more plausible label; of equal ones a hash tells."""
+    ranked = sorted(
+        (-row["plausibility"], draw.name_hash(KEY, groups[row["group"]]), selection.key_of(row))
+        for row in rows
+        if row["reason"] == 0
+    )
+    best = {key[1]: key for _, _, key in reversed(ranked)}
+    return frozenset(key for _, _, key in ranked if key != best[key[1]])
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("capacity", [6, 12])
+def test_a_row_that_loses_gives_its_place_to_the_next(lanes: int, capacity: int) -> None:
+    """Held against every slot of every group, listed without those rows."""
+    policy = small_policy(
+        capacity_rows=capacity, pool_rows=100, quarantine=Quarantine(assumed_rate=0.0)
+    )
+    names = [*CLASSES, "music", "music", "music"]
+    values = [say(n, f"say {n * 7 % 25}", names[n * n % 7]) for n in range(150)]
+    store = selection.run(selection.lane_split(values, lanes), policy)
+    manifest, rows = shards(store)[5], selection.ledger_rows(store, 5)
+    lost = less_plausible(rows, engine_of(store, 5)[1].groups)
+    expected = selection.brute_force(rows, store, capacity, lost)
+    found = sorted(
+        (round(row["log_rank"] * draw.RANK_UNIT), row["multiplicity"])
+        for row in selection.selected(store)
+    )
+    assert len(found) == capacity and found == sorted(expected["kept"].values())
+    assert {k: v for k, v in manifest.taus.items() if ":" not in k} == expected["taus"]
+    before = selection.brute_force(rows, store, capacity)["kept"]
+    assert manifest.contradictions == len(lost & set(before)) > 0, "those that had had a place"
+
+
+def test_probabilities_of_rows_that_took_such_a_place_give_unbiased_totals() -> None:
+    """Sixty texts, each under two labels of which one stays; within three standard errors."""
+    policy = small_policy(
+        capacity_rows=20, pool_rows=400, groups=Groups(by=("label",), floor_rows=1),
+        select=Kind("weighted"), quarantine=Quarantine(assumed_rate=0.0),
+    )  # fmt: skip
+    store, found, lost = MemoryStore(), [], 0
+    publish_table(Registry(store), policy)
+    values = [say(n, f"say {n // 2}", CLASSES[(n // 2 + n % 2) % 4]) for n in range(120)]
+    for number in range(120):
+        parts, engine, rules = window_parts(store, b"key %028d" % number, values)
+        pool = pooled(parts, engine.grading, rules, Late.none())
+        taken, _, losers = merge.select(pool, rules, 20)
+        assert len(taken) == 20
+        found.append(selection.total(taken))
+        lost += len(losers)
+    assert abs(selection.z_score(found, 60)) < 3 and lost > 100
 
 
 @pytest.mark.parametrize("label", ["music", "unknown"])

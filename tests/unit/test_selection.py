@@ -85,7 +85,7 @@ def test_equal_ranks_are_ordered_by_identity_and_not_by_position(
     assert sum(count for _, _, count in kept[0]) > len(kept[0])
 
 
-def test_of_contradicting_labels_the_most_plausible_stays_and_nothing_is_filled_in() -> None:
+def test_of_contradicting_labels_the_most_plausible_stays() -> None:
     values = [say(n, f"say {n // 4}", CLASSES[n % 4]) for n in range(32)]
     policy = small_policy(capacity_rows=40, quarantine=Quarantine(assumed_rate=0.0))
     store = run(lane_split(values, 2), policy)

@@ -49,6 +49,19 @@ def test_a_repeat_of_a_text_that_was_put_aside() -> None:
         assert ("was kept" in told[again].detail) == (not aside)
 
 
+def test_a_row_that_lost_to_another_label_and_would_have_had_no_place() -> None:
+    """It is not in review; below the threshold that its place's heir left, no rank explains it."""
+    policy = small_policy(capacity_rows=12, pool_rows=100, quarantine=SOUND, arms=FEW)
+    names = [*CLASSES, "music", "music", "music"]
+    values = [say(n, f"say {n * 7 % 25}", names[n * n % 7]) for n in range(150)]
+    store = run(lane_split(values, 2), policy)
+    told = [fate(store, n) for n in range(150)]
+    lost = [f for f in told if f.detail == "another label of the same text is likelier"]
+    assert lost and {f.verdict for f in lost} == {"evicted"}
+    assert not any("to which a late label" in f.detail for f in told), "there was none"
+    assert all("tau_log" not in f.facts for f in lost)
+
+
 @pytest.mark.parametrize("lanes", [1, 2])
 def test_a_repeat_of_a_text_whose_row_was_erased(lanes: int) -> None:
     values = [say(n, f"say {n}", CLASSES[n % 4]) for n in range(8)]
