@@ -23,7 +23,8 @@ from daemon.policy import Policy
 from daemon.ports import Clock, Store
 
 SCENARIOS = (
-    "clean", "flips-10", "near-10", "flips-20", "early-2000", "early-400", "copied-10", "mixed-10",
+    "clean", "flips-10", "near-10", "flips-20", "near-20", "early-2000", "early-400", "copied-10",
+    "mixed-10",
 )  # fmt: skip
 BUDGETS = (0.5, 0.1)
 BOUNDS = ("everything", "oracle", "random")
