@@ -89,16 +89,16 @@ class World:
     def selected(self, parts: Sequence[Part]) -> set[Key]:
         """As shards are made: the second stage acts once all lanes have met."""
         pool, stage = self.staged(parts)
-        taken, _, losers = merge.select(pool, self.rules, CAPACITY, stage)
-        return {key_of(pool, row) for row in (*(one.row for one in taken.values()), *losers)}
+        taken, _, _ = merge.select(pool, self.rules, CAPACITY, stage)
+        return {key_of(pool, one.row) for one in taken.values()}
 
     def selected_early(self, parts: Sequence[Part]) -> set[Key]:
         """As a lane would have it that does not wait for the others."""
         box = build_pool(self.rules, CAPACITY)
         for part in parts:
             pool, stage = self.staged([part])
-            taken, _, losers = merge.select(pool, self.rules, CAPACITY, stage)
-            rows = [*(one.row for one in taken.values()), *losers]
+            taken, _, _ = merge.select(pool, self.rules, CAPACITY, stage)
+            rows = [one.row for one in taken.values()]
             offer(Keyed(box, pool), pool.columns, rows, self.rules)
         return set(box.items().items)
 
@@ -132,7 +132,7 @@ def differing(select: Callable[[World, Sequence[Part]], set[Key]], worlds: int) 
             lanes[rng.choice([0, 0, 1, 2])].append(value)
         world = World(b"world %d" % seed, store)
         one = select(world, world.parts([values]))
-        assert len(one) == CAPACITY
+        assert CAPACITY // 2 < len(one) <= CAPACITY, "most labels of a text lose to another"
         count += one != select(world, world.parts(lanes))
     return count
 
