@@ -172,7 +172,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     capacity_rows: Annotated[Positive, Meta(description="selected rows of a window")] = 1_000
     pool_rows: Annotated[
         Positive | None,
-        Meta(description="candidates of a lane; null: as many as capacity, rolling and epoch need"),
+        Meta(description="candidates of a lane; null: twice the capacity, or what rolling needs"),
     ] = None
     groups: Groups = Groups()
     arms: Arms = Arms()
@@ -192,8 +192,9 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def pool(self) -> int:
         """Rows that a lane keeps: never fewer than any output needs."""
-        # what the last shards emitted is taken out of the pool: others must be there instead
+        # late suspects, labels that lose and what the last shards emitted are taken out of the
+        # pool: others must be there instead
         chosen_from = max(self.capacity_rows, candidates(self.cascade))
-        least = chosen_from * (1 if self.epoch == "constant" or self.pool_rows else 2)
+        least = chosen_from * (1 if self.pool_rows else 2)
         rolled = self.rolling.capacity_rows if self.rolling else 0
         return max(self.pool_rows or 0, least, rolled)

@@ -16,6 +16,7 @@ from daemon import tables
 from daemon.config.settings import Stream
 from daemon.lanes import ledger
 from daemon.learning import rules as rulebook
+from daemon.learning.rules import Rules
 from daemon.policy import Policy
 from daemon.ports import LaneId, Store
 from daemon.registry.registry import Registry
@@ -73,15 +74,36 @@ def ledger_rows(store: Store, window: int) -> list[dict[str, Any]]:
     return rows
 
 
+def rules_of(store: Store) -> Rules:
+    """Of the first windows."""
+    registry = Registry(store)
+    registry.read_editions()
+    edition, learnt = registry.editions[0], registry.calibration(-1)
+    return rulebook.make(5, edition, learnt, KEY, reads=("entropy",))
+
+
+def losers(rows: list[dict[str, Any]], store: Store) -> frozenset[tuple[int, int, int]]:
+    """Keys whose text has a more plausible label; of equal ones a hash tells. Where repeats count
+    for nothing; a key's first record says what its label is."""
+    groups, first = rules_of(store).groups, dict[tuple[int, int, int], dict[str, Any]]()
+    for row in rows:
+        if row["reason"] == 0:
+            first.setdefault(key_of(row), row)
+    ranked = sorted(
+        (-row["plausibility"], draw.name_hash(KEY, groups[row["group"]]), key)
+        for key, row in first.items()
+        if row["plausibility"] >= 0  # without a label it contradicts nothing
+    )
+    best = {key[1]: key for _, _, key in reversed(ranked)}
+    return frozenset(key for _, _, key in ranked if key != best[key[1]])
+
+
 def brute_force(
     rows: list[dict[str, Any]], store: Store, capacity: int, lost: frozenset[Any] = frozenset()
 ) -> dict[Any, Any]:
     """(group, key) -> (rank, multiplicity), by listing every slot of every group. `lost`: keys
     that have none."""
-    registry = Registry(store)
-    registry.read_editions()
-    edition, learnt = registry.editions[0], registry.calibration(-1)
-    rules = rulebook.make(5, edition, learnt, KEY, reads=("entropy",))
+    rules = rules_of(store)
     accepted = [row for row in rows if row["reason"] == 0 and key_of(row) not in lost]
     keys = np.array([(r["key_hi"], r["key_lo"]) for r in accepted], np.uint64)
     weights = np.array([r["weight"] for r in accepted], np.int16)

@@ -19,7 +19,7 @@ from daemon.shards.late import Late
 from daemon.shards.pool import pooled
 from daemon.stores.memory import MemoryStore
 from tests import selection
-from tests.streams import CLASSES, KEY, publish_table, say, small_policy
+from tests.streams import CLASSES, publish_table, say, small_policy
 from tests.unit.test_late_labels import window_parts
 from tests.unit.test_offline_selection import candidates, engine_of
 from tests.worlds import shards
@@ -56,17 +56,6 @@ def of_text(store: Store) -> list[tuple[str, list[str]]]:
     return [(row["label"], [a for a in row["arms"] if a in ("selected", "review")]) for row in rows]
 
 
-def less_plausible(rows: list[dict[str, Any]], groups: tuple[str, ...]) -> frozenset[Any]:
-    """Keys of accepted rows whose text has a more plausible label; of equal ones a hash tells."""
-    ranked = sorted(
-        (-row["plausibility"], draw.name_hash(KEY, groups[row["group"]]), selection.key_of(row))
-        for row in rows
-        if row["reason"] == 0
-    )
-    best = {key[1]: key for _, _, key in reversed(ranked)}
-    return frozenset(key for _, _, key in ranked if key != best[key[1]])
-
-
 @pytest.mark.parametrize("lanes", [1, 3])
 @pytest.mark.parametrize("capacity", [6, 12])
 def test_a_row_that_loses_gives_its_place_to_the_next(lanes: int, capacity: int) -> None:
@@ -78,7 +67,7 @@ def test_a_row_that_loses_gives_its_place_to_the_next(lanes: int, capacity: int)
     values = [say(n, f"say {n * 7 % 25}", names[n * n % 7]) for n in range(150)]
     store = selection.run(selection.lane_split(values, lanes), policy)
     manifest, rows = shards(store)[5], selection.ledger_rows(store, 5)
-    lost = less_plausible(rows, engine_of(store, 5)[1].groups)
+    lost = selection.losers(rows, store)
     expected = selection.brute_force(rows, store, capacity, lost)
     found = sorted(
         (round(row["log_rank"] * draw.RANK_UNIT), row["multiplicity"])

@@ -61,8 +61,7 @@ def test_what_can_be_is_advised(text: str) -> None:
 
 
 def test_a_pool_leaves_room_for_what_is_taken_out_of_it() -> None:
-    assert Policy(rolling=None).pool == 1_000
-    assert Policy(epoch="window", rolling=None).pool == 2_000
+    assert Policy(rolling=None).pool == 2_000 == Policy(epoch="window", rolling=None).pool
     assert Policy(epoch="window", rolling=None, pool_rows=1_200).pool == 1_200
     assert Policy().pool == Policy().rolling.capacity_rows  # type: ignore[union-attr]
 

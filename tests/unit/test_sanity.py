@@ -70,8 +70,8 @@ ADVISED = {
     "policy: {groups: {floor_rows: 40, limit: 49}}": "policy.groups.floor_rows: 50 groups would "
     "need 2000 rows of 1000 capacity_rows: with that many groups each keeps about 20 or 21, and "
     "targets say nothing",
-    "policy: {capacity_rows: 1000000}": "policy.capacity_rows: a lane keeps 1000000 rows of up to "
-    "3072 bytes in each open window, 2 GiB",
+    "policy: {capacity_rows: 1000000}": "policy.capacity_rows: a lane keeps 2000000 rows of up to "
+    "3072 bytes in each open window, 5 GiB",
     "policy: {arms: {audit_rows: 0}}": "policy.arms.audit_rows: 0 means that no answer ever "
     "measures the label noise, so nothing is quarantined; set quarantine.assumed_rate if you know "
     "it",
