@@ -83,6 +83,7 @@ class Server:
                 task.cancel()
             if tasks:
                 self._loop.run_until_complete(asyncio.wait(tasks))
+            self._loop.run_until_complete(asyncio.sleep(0))  # sockets are closed a turn later
             self._loop.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

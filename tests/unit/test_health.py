@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import http.client
 import json
 import logging
 import socket
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 
@@ -218,6 +221,26 @@ def test_closing_frees_the_port_and_ends_the_thread(
         assert again.start() == made.port
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_connection_that_is_answered_while_the_server_stops_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loop's last turn answers it; its socket is closed in the turn after."""
+    made = Served()
+
+    def last_turn() -> tuple[bool, bytes]:
+        asyncio.get_running_loop().stop()
+        return True, b"{}\n"
+
+    monkeypatch.setattr(made.health, "livez", last_turn)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with made.server:
+            assert made.get("/livez")[0] == 200
+        del made
+        gc.collect()
+    assert [str(one.message) for one in told if one.category is ResourceWarning] == []
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1", "203.0.113.7", "no such host", "x" * 300])
