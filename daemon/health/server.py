@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Self
 
@@ -38,6 +39,7 @@ class Server:
         self._open: dict[asyncio.StreamWriter, None] = {}  # oldest first
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
         self._server: asyncio.Server | None = None
+        self._ending = asyncio.Event()
 
     def start(self) -> int:
         """Listen, and return the port. Raises Fatal where that cannot be done."""
@@ -61,7 +63,8 @@ class Server:
     def close(self) -> None:
         """Stop listening and drop open connections. Once closed it stays closed."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            with suppress(RuntimeError):  # the loop is closed: its thread is about to end
+                self._loop.call_soon_threadsafe(self._ending.set)
             self._thread.join()
 
     def __enter__(self) -> Self:
@@ -72,19 +75,23 @@ class Server:
 
     def _run(self) -> None:
         try:
-            self._loop.run_forever()
+            self._loop.run_until_complete(self._until_the_end())
+        finally:
+            self._loop.close()
+
+    async def _until_the_end(self) -> None:
+        """A socket is closed in the turn after its connection was: the loop has to turn for it."""
+        try:
+            await self._ending.wait()
         finally:
             assert self._server is not None
             self._server.close()
             for writer in list(self._open):
                 writer.transport.abort()
-            tasks = asyncio.all_tasks(self._loop)
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
-            if tasks:
-                self._loop.run_until_complete(asyncio.wait(tasks))
-            self._loop.run_until_complete(asyncio.sleep(0))  # sockets are closed a turn later
-            self._loop.close()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request, one answer, and away."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import http.client
 import json
@@ -223,22 +222,26 @@ def test_closing_frees_the_port_and_ends_the_thread(
     assert capfd.readouterr() == ("", "")
 
 
+def answered_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop's last turn but one answers; the socket is closed in the turn after."""
+    made = Served()
+
+    def ending() -> tuple[bool, bytes]:
+        made.server._ending.set()
+        return True, b"{}\n"
+
+    monkeypatch.setattr(made.health, "livez", ending)
+    with made.server:
+        assert made.get("/livez")[0] == 200
+
+
 def test_a_connection_that_is_answered_while_the_server_stops_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The loop's last turn answers it; its socket is closed in the turn after."""
-    made = Served()
-
-    def last_turn() -> tuple[bool, bytes]:
-        asyncio.get_running_loop().stop()
-        return True, b"{}\n"
-
-    monkeypatch.setattr(made.health, "livez", last_turn)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        with made.server:
-            assert made.get("/livez")[0] == 200
-        del made
+        answered_at_the_end(monkeypatch)
+        monkeypatch.undo()
         gc.collect()
     assert [str(one.message) for one in told if one.category is ResourceWarning] == []
 
