@@ -38,7 +38,11 @@ Noise = float | tuple[int, int] | None  # assumed rate | (audit answers, wrong o
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """n scored rows. Equal keys are one text (or one id): `text_keys` makes them."""
+    """n scored rows. Equal keys are one text (or one id): `text_keys` makes them.
+
+    A label that is no class has its row's name only: where groups are not of labels, two such
+    labels of one text are taken for one, as they are not in the daemon.
+    """
 
     scored: Scored
     keys: Ids  # (n, 2)
