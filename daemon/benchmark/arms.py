@@ -68,6 +68,7 @@ def _ours() -> Mapping[str, Choose]:
         "quarantine": partial(_policy, ours.unweighed("id", "uniform", quarantine=True)),
         "default": partial(_policy, ours.default()),
         "default-alone": _alone,
+        "default-equal": partial(_policy, ours.default(exponent=0.0)),
         "influence.coverage": partial(_influence, ours.coverage("influence")),
         "influence.default": partial(_influence, ours.default("influence")),
         "default-evened": partial(_evened, partial(_counted, ours.default())),
