@@ -107,6 +107,12 @@ def test_of_labels_that_contradict_between_windows_the_most_plausible_stays() ->
     assert rows["plausibility"] == [judged[text] for text in rows["text"]]
 
 
+def test_a_label_that_loses_between_windows_gives_its_place_to_the_next() -> None:
+    store = run(stream(moody=True), policy(None, capacity_rows=100))
+    made = rolled(store, 10).rows
+    assert len(made["text"]) == len(set(made["text"])) == 20
+
+
 def test_decay_is_a_constant_per_window() -> None:
     """Forward decay: halving a weight adds ln 2 to a log-rank, so no rank is ever rewritten."""
     assert decay_steps(0, 5) == 0 == decay_steps(9, None)
