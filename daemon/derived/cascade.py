@@ -74,7 +74,7 @@ def turned_away(
     if place is not None:
         return "evicted", (
             "its text was a candidate, but in the second stage its rank was not below its group's "
-            "threshold, or its policy refused it"
+            "threshold, its policy refused it, or another label of the text is likelier"
         )
     drawn = draw.draw(key, "select", rules.epoch, rules.key)
     rank = int(draw.log_rank(drawn, columns["weight"][row : row + 1])[0])

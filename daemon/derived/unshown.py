@@ -57,9 +57,10 @@ def _stands(
         return "repeated", "it repeats a text that was put aside for review"
     if gone:
         return "repeated", "it repeats a text whose row was erased"
-    if other:
+    if not manifest.labelled.late:  # nothing else takes an accepted row with such a rank away
         return "evicted", "another label of the same text is likelier"
-    return "repeated", "it repeats a text to which a late label gave another group or rank"
+    maybe = ", or another label of it is likelier" if other else ""
+    return "repeated", f"it repeats a text to which a late label gave another group or rank{maybe}"
 
 
 def brought_back(
