@@ -22,7 +22,6 @@ from scoring.rows import to_grid
 from scoring.scores.given import probability, rival
 from scoring.training.dice import Ints64
 
-ROOM = 2  # candidates of a window for each row of its shard
 BASE = Policy(
     scores=(Kind("entropy"),),
     groups=Groups(by=("label",), support=20),
@@ -127,8 +126,8 @@ def choose(
     `rate`: of wrong labels, assumed; None: the audit's answers decide. `repeats`: those of a text
     may speak for its labels.
     """
-    # as many candidates for a row as the shipped capacities of a shard and of a roll have
-    policy = msgspec.structs.replace(policy, pool_rows=ROOM * capacity, rolling=None)
+    # candidates are as many as a lane keeps for so many rows, and not those of a roll
+    policy = msgspec.structs.replace(policy, capacity_rows=capacity, rolling=None)
     key = f"benchmark {stage.world.seed}".encode()
     names = [stage.world.texts.classes[place] for place in stage.given.tolist()]
     keys = _ids(len(names), key) if policy.identity == "id" else _said(stage.world.texts.said, key)

@@ -50,7 +50,7 @@ def _stands(
     history: History, manifest: ShardManifest, key: tuple[str, int, int], rows: Columns
 ) -> tuple[str, str]:
     """Verdict, and what became of the text and group. `key`: its group and identity."""
-    arms, other, gone = _arms(history, manifest, key, rows, "pool")
+    arms, gone = _arms(history, manifest, key, rows, "pool")
     if "selected" in arms:
         return "repeated", "the same text and group was kept, shown by an earlier record"
     if "review" in arms:
@@ -59,8 +59,10 @@ def _stands(
         return "repeated", "it repeats a text whose row was erased"
     if not manifest.labelled.late:  # nothing else takes an accepted row with such a rank away
         return "evicted", "another label of the same text is likelier"
-    maybe = ", or another label of it is likelier" if other else ""
-    return "repeated", f"it repeats a text to which a late label gave another group or rank{maybe}"
+    return "repeated", (
+        "it repeats a text to which a late label gave another group or rank, or of which another "
+        "label is likelier"
+    )
 
 
 def brought_back(
@@ -79,12 +81,11 @@ def brought_back(
 
 def _arms(
     history: History, manifest: ShardManifest, key: tuple[str, int, int], rows: Columns, kept: str
-) -> tuple[set[str], bool, bool]:
-    """Arms that show the row which lanes kept under a key; whether the text is a candidate under
-    another key too; and whether it was erased."""
+) -> tuple[set[str], bool]:
+    """Arms that show the row which lanes kept under a key, and whether its text was erased."""
     places = zip(rows["lane"], rows["position"], strict=True)
     shown = dict(zip(places, rows["arms"], strict=True))
-    arms, other, gone = set[str](), False, False
+    arms, gone = set[str](), False
     for reference in manifest.parts:
         if reference.window != manifest.window:
             continue
@@ -92,12 +93,8 @@ def _arms(
         lane = f"{reference.topic}/{reference.partition}"
         keys = zip(*(part.rows[n] for n in ("arm", "group", "key_hi", "key_lo")), strict=True)
         for at, (arm, *own) in enumerate(keys):
-            if own[1] != key[1]:
-                continue
-            position = part.rows["position"][at]
-            if tuple(own) != key:
-                other |= arm in ("pool", "waiting")
-            elif arm == kept:
+            if arm == kept and tuple(own) == key:
+                position = part.rows["position"][at]
                 arms.update(shown.get((lane, position), ()))
                 gone |= position in part.manifest.erased
-    return arms, other, gone
+    return arms, gone
