@@ -5,13 +5,14 @@ As `daemon.shards.pool` has and hears them: the best of what was accepted, and o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from buffers import draw
-from buffers.base import Ids, Int64s, Reservoir
+from buffers.base import NEVER, Ids, Int64s, Reservoir
 from daemon.lanes.arms import build_pool
 from daemon.learning.rules import Rules
 from daemon.offline.terms import Candidates
@@ -28,6 +29,7 @@ class Heard:
     stands: dict[int, Standing]  # by candidate: accepted and refused ones
     agreement: Agreement
     back: Int64s  # places among the items of `waiting`: suspects that it brings back
+    others: list[Standing]  # labels of their texts that are no candidates, and nobody doubts
 
 
 def heard(
@@ -49,16 +51,47 @@ def heard(
     counts = np.concatenate([pool.items().multiplicity, waits.multiplicity])
     stands = _standings(candidates, rows.tolist(), counts.tolist(), keys, groups, rules)
     limit = rules.terms.suspect_below
+    said = _others(candidates, weighed, stands, (pool, waiting), keys, groups, rules)
     if limit is None:
-        return Heard(pool, waiting, stands, ALONE, np.empty(0, np.int64))
-    agreement = agree(list(stands.values()), noise_of(rules))
+        return Heard(pool, waiting, stands, ALONE, np.empty(0, np.int64), [s for s, _ in said])
+    agreement = agree(list(stands.values()), noise_of(rules)).counting(one for one, _ in said)
     suspect = (weighed.reasons[waits.orders] == CODES[Reason.SUSPECT]).tolist()
     back = [
         at
         for at, (row, doubted) in enumerate(zip(waits.orders.tolist(), suspect, strict=True))
         if doubted and row in stands and agreement.clears(stands[row], limit)
     ]
-    return Heard(pool, waiting, stands, agreement, np.array(back, np.int64))
+    others = [one for one, doubted in said if not doubted or agreement.clears(one, limit)]
+    return Heard(pool, waiting, stands, agreement, np.array(back, np.int64), others)
+
+
+def _others(
+    candidates: Candidates,
+    weighed: Weighed,
+    stands: Mapping[int, Standing],
+    boxes: tuple[Reservoir, Reservoir],
+    keys: Ids,
+    groups: npt.NDArray[np.int32],
+    rules: Rules,
+) -> list[tuple[Standing, bool]]:
+    """As `daemon.shards.rivals` finds them in ledgers: and whether their labels are in doubt."""
+    found: list[tuple[Standing, bool]] = []
+    texts = np.array(sorted({one.text[0] for one in stands.values()}), np.uint64)
+    by_label, labels = rules.policy.groups.by[0] == "label", candidates.scored.labels
+    offers = (weighed.reasons == 0, weighed.reasons != 0)
+    for box, offered in zip(boxes, offers, strict=True):
+        if rules.cold or (box.thresholds() == NEVER).all():
+            continue
+        of_text = np.flatnonzero(offered & np.isin(keys[:, 0], texts))
+        own = np.column_stack([groups[of_text].astype(np.uint64), keys[of_text]])
+        _, first, counts = np.unique(own, axis=0, return_index=True, return_counts=True)
+        kept = np.isin(of_text[first], box.items().orders)
+        rows, said = of_text[first][~kept].tolist(), counts[~kept].tolist()
+        for row, one in _standings(candidates, rows, said, keys, groups, rules).items():
+            reason = weighed.reasons[row]
+            if reason in (0, CODES[Reason.SUSPECT]) and (by_label or labels[row] >= 0):
+                found.append((one, reason != 0))
+    return found
 
 
 def _best(

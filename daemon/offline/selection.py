@@ -61,6 +61,7 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
     keys = _told_apart(candidates, groups, rules)
     said = heard(candidates, first, keys, groups, rules, capacity)
     scored, left = _heard(candidates.scored, said, first, rules)
+    voices = [said.stands[r] for r in left.rows.tolist() if r in said.stands]
     bounds = said.pool.thresholds()
     if not isinstance(cascade := rules.policy.cascade, UnsetType):
         assert rules.second is not None, "rules of this policy have terms of its second stage"
@@ -68,7 +69,7 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
         left = left.weighed(weigher(cascade.select).weigh(scored, rules.second))
         bounds = np.full_like(bounds, NEVER)  # of one stage: ranks of another are no match
     stands = {at: said.stands[r] for at, r in enumerate(left.rows.tolist()) if r in said.stands}
-    losers = contradictions(stands.items(), said.agreement)
+    losers = contradictions(stands.items(), said.agreement, [*voices, *said.others])
     stay = left.at(np.array([at not in losers for at in range(len(left.rows))], bool))
     box = stay.box(keys, groups, rules, capacity)
     wanted = left.box(keys, groups, rules, capacity) if losers else box

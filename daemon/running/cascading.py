@@ -73,7 +73,9 @@ class Work:
         """All that is to be scored: a function of the inputs alone."""
         rules, second = inputs.rules, inputs.grading.second
         assert second is not None, "there is one stage"
-        pool = pooled(inputs.own(), inputs.grading, rules, inputs.late, inputs.known)
+        pool = pooled(
+            inputs.own(), inputs.grading, rules, inputs.late, inputs.known, inputs.rivals
+        )
         rows = cascade.wanted(pool, cascade.narrow(pool, rules))
         texts = pool.columns["text"]
         left = sorted(range(len(rows)), key=lambda at: len(texts[rows[at][1]]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from daemon.decode.decoder import AnswerDecoder
 from daemon.lanes import ledger
@@ -15,11 +16,10 @@ from daemon.registry.registry import Registry
 from daemon.registry.versions import AuditRows
 from daemon.running import cascading
 from daemon.running.engines import Engines
-from daemon.shards import answers, late
+from daemon.shards import answers, late, rivals
 from daemon.shards import erasures as erasing
 from daemon.shards.answers import Said
 from daemon.shards.assemble import Inputs
-from daemon.shards.late import Late
 
 AUDITED = 8  # shards whose audit rows are remembered for answers
 
@@ -57,6 +57,7 @@ class InputsReader:
             until=rules.window,
         )
         own = [(name, self._registry.part(name)) for name in parts]
+        texts = rivals.texts([part for _, part in own], rules, late=bool(said.labels))
         return Inputs(
             pin=pin,
             rules=rules,
@@ -64,9 +65,12 @@ class InputsReader:
             parts=own,
             labels=late_parts,
             said=said,
-            late=late.match(said.labels, self._ledgers(own, rules.window))
-            if said.labels
-            else Late.none(),
+            late=late.match(
+                said.labels, self._ledgers(own, rules.window, late.LEDGER_COLUMNS, said.labels)
+            ),
+            rivals=rivals.match(
+                texts, self._ledgers(own, rules.window, rivals.LEDGER_COLUMNS, texts)
+            ),
             # of shards before this one: a later one is not there yet, but will be for `verify`
             audited={
                 w: self._audit_rows(w).labels(names, rules.key)
@@ -79,12 +83,18 @@ class InputsReader:
             held=cascading.held(self._registry.store, rules.window) if rules.second else None,
         )
 
-    def _ledgers(self, placed: Sequence[tuple[str, Part]], window: int) -> Iterator[Arrays]:
-        """Of the window's parts, one at a time: they may be large."""
-        for _, part in placed:
+    def _ledgers(
+        self,
+        placed: Sequence[tuple[str, Part]],
+        window: int,
+        names: Sequence[str],
+        asked: Collection[Any],
+    ) -> Iterator[Arrays]:
+        """Columns of the window's ledgers, one at a time: they may be large. Where nothing is
+        asked of them, none."""
+        for _, part in sorted(placed, key=lambda one: one[1].manifest.lane) if asked else ():
             if part.manifest.ledger and part.manifest.window == window:
-                data = self._registry.store.get(part.manifest.ledger)
-                yield ledger.read(data, late.LEDGER_COLUMNS)
+                yield ledger.read(self._registry.store.get(part.manifest.ledger), names)
 
     def _audit_rows(self, window: int) -> AuditRows:
         """Of an earlier shard; read once. None are remembered of one that is not there yet."""

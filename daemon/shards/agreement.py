@@ -13,9 +13,10 @@ for nothing, and what is plausible to the checkpoint alone decides.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
@@ -39,10 +40,9 @@ class Standing(NamedTuple):
     """A label of a text, as one candidate has it."""
 
     text: Text
-    label: str
+    label: int  # hash of its name, which tells equally likely ones apart
     plausibility: int  # in steps of 1 / GRID; negative where the checkpoint cannot judge
     said: int  # times that it was given
-    tie: tuple[int, str]  # tells equally likely labels apart
 
 
 class Agreed(Struct, frozen=True):
@@ -62,7 +62,7 @@ class Agreement:
     """How much repeats count in a window, and how often each label of a text was given."""
 
     gain: int = 0  # log-odds of one more of them, in steps of 1 / draw.RANK_UNIT; 0: no more
-    counts: Mapping[tuple[Text, str], int] = field(default_factory=dict)
+    counts: Mapping[tuple[Text, int], int] = field(default_factory=dict)
     texts: int = 0
     differing: int = 0  # sum over those texts, in steps of 1 / UNIT
 
@@ -70,12 +70,19 @@ class Agreement:
         share = self.differing / (UNIT * self.texts) if self.texts else 0.0
         return Agreed(self.texts, round(share, 6), self.gain > 0, back)
 
-    def rank(self, one: Standing) -> tuple[int, int, int, str]:
+    def counting(self, others: Iterable[Standing]) -> Agreement:
+        """And these, of which nothing is measured: which of them are at hand, pools decide."""
+        counts = Counter(self.counts)
+        for one in others:
+            counts[one.text, one.label] += one.said
+        return replace(self, counts=counts)
+
+    def rank(self, one: Standing) -> tuple[int, int, int]:
         """Of labels of one text the smallest is believed."""
         likely = NEVER_LIKELY
         if one.plausibility >= 0:  # against the checkpoint's own answer, which all share
             likely = min(log_odds(one.plausibility), 0) + self.gain * self._count(one)
-        return -likely, -one.plausibility, *one.tie
+        return -likely, -one.plausibility, one.label
 
     def clears(self, one: Standing, suspect_below: int) -> bool:
         """It is in doubt, and its other records outweigh that."""
@@ -92,7 +99,7 @@ ALONE = Agreement()  # the checkpoint decides
 
 def agree(said: Sequence[Standing], noise: int) -> Agreement:
     """Measure the repeats. `noise`: rate of wrong labels, in steps of 1 / GRID; 0: unknown."""
-    counts, labels = Counter[tuple[Text, str]](), dict[Text, dict[str, None]]()
+    counts, labels = Counter[tuple[Text, int]](), dict[Text, dict[int, None]]()
     for one in said:
         counts[one.text, one.label] += one.said
         labels.setdefault(one.text, {})[one.label] = None
@@ -117,14 +124,16 @@ def noise_of(rules: Rules) -> int:
     return rules.noise if rules.policy.groups.by[0] == "label" else 0
 
 
-def contradictions(placed: Iterable[tuple[T, Standing]], agreement: Agreement) -> set[T]:
-    """Of several labels of one text only the likeliest stays.
+def contradictions(
+    placed: Iterable[tuple[T, Standing]], agreement: Agreement, others: Iterable[Standing] = ()
+) -> set[T]:
+    """Of several labels of one text only the likeliest stays, be it one of `others`.
 
     One label may stay in several rows, under several hypotheses for example.
     """
     said = list(placed)
     believed: dict[Text, Standing] = {}
-    for _, stands in said:
+    for stands in itertools.chain((stands for _, stands in said), others):
         held = believed.setdefault(stands.text, stands)
         believed[stands.text] = min(held, stands, key=agreement.rank)
     return {one for one, stands in said if stands.label != believed[stands.text].label}
@@ -139,10 +148,8 @@ def standing(
     name = plain_name(columns, row, rules.policy.groups.by)
     mask = rules.mask(index.get(columns["group"][row], 0), name)
     text = (columns["key_hi"][row], columns["key_lo"][row] ^ mask)
-    return Standing(
-        text, columns["label"][row], columns["plausibility"][row], columns["said"][row],
-        (draw.name_hash(rules.key, name), name),
-    )  # fmt: skip
+    label = draw.name_hash(rules.key, columns["label"][row])
+    return Standing(text, label, columns["plausibility"][row], columns["said"][row])
 
 
 def standings(columns: Columns, rows: Iterable[int], rules: Rules) -> dict[int, Standing]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from msgspec import UNSET
 
@@ -25,6 +25,7 @@ from daemon.shards.erasures import NOBODY, Erasures, erased
 from daemon.shards.late import Late
 from daemon.shards.merge import Merged, merge
 from daemon.shards.partref import PartRef, reference
+from daemon.shards.rivals import Rivals
 from daemon.shards.seconds import Seconds
 from daemon.shards.shard import Revision, Shard, ShardManifest
 
@@ -45,6 +46,7 @@ class Inputs:
     known: Known = emitted.NOTHING  # what shards emitted up to the one before
     erasures: Erasures = NOBODY  # those that came in time, and of later versions
     held: Seconds | None = None  # of a cascade's second stage; None: not made yet, or one stage
+    rivals: Rivals = field(default_factory=dict)  # what ledgers say of the candidates' texts
 
     def placed(self) -> list[tuple[str, Part]]:
         """Names and parts, by lane."""
@@ -60,7 +62,7 @@ def assemble(inputs: Inputs) -> Shard:
     """The shard of a window. Equal inputs give equal digests, in any order of the parts."""
     rules, graded, window = inputs.rules, inputs.grading, inputs.rules.window
     own = inputs.own()
-    merged = merge(own, graded, rules, inputs.late, inputs.known, inputs.held)
+    merged = merge(own, graded, rules, inputs.late, inputs.known, inputs.held, inputs.rivals)
     labelled = answers.judge(inputs.said, inputs.audited, **merged.labels._asdict())
     shown, removed = _shown(merged, inputs.erasures)
     rows = row_tables.table(shown, rules, graded.shown)

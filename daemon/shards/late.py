@@ -78,26 +78,43 @@ def resolve(columns: Columns, late: Late, rules: Rules) -> Resolved:
             ids = late.by_key.get((group, columns["key_hi"][row], columns["key_lo"][row]), ())
         if not ids:
             continue
-        # an annotator's word goes before a weak signal's where both say the same
-        given = dict(sorted({late.by_id[i] for i in ids}, reverse=True))
         own = columns["label"][row]
-        if own is not None and identity not in ids:
-            given.setdefault(own, columns["label_source"][row])
-        names = sorted(given)
-        best = names[0] if len(names) == 1 else _most_plausible(columns, row, names, rules)
-        out.labels[row] = (best, given[best])
-        out.heard[row], out.lost[row] = ids, len(names) - 1
-        out.votes[row] = sum(late.by_id[i][0] == best for i in ids)
+        before = None if own is None or identity in ids else (own, columns["label_source"][row])
+        out.labels[row], out.lost[row] = settled(columns, row, ids, before, late, rules)
+        out.heard[row] = ids
+        out.votes[row] = sum(late.by_id[i][0] == out.labels[row][0] for i in ids)
     return out
 
 
+def settled(
+    columns: Columns, row: int, ids: Sequence[Id], own: Given | None, late: Late, rules: Rules
+) -> tuple[Given, int]:
+    """Of late labels, and one that came in a record, the label that is taken, and how many are not.
+
+    `row`: of the text that they speak of.
+    """
+    # an annotator's word goes before a weak signal's where both say the same
+    given = dict(sorted({late.by_id[i] for i in ids}, reverse=True))
+    if own is not None:
+        given.setdefault(*own)
+    names = sorted(given)
+    best = names[0] if len(names) == 1 else _most_plausible(columns, row, names, rules)
+    return (best, given[best]), len(names) - 1
+
+
 def _most_plausible(columns: Columns, row: int, names: Sequence[str], rules: Rules) -> str:
-    graded = scorer.grade(recalled(columns, [row] * len(names), names, rules), ())
     standing = sorted(
         (-step, draw.name_hash(rules.key, name), name)
-        for step, name in zip(graded.plausibility.tolist(), names, strict=True)
+        for step, name in zip(plausibility(columns, row, names, rules), names, strict=True)
     )
     return standing[0][2]
+
+
+def plausibility(columns: Columns, row: int, names: Sequence[str], rules: Rules) -> list[int]:
+    """Of labels of a row's text, in steps of 1 / GRID."""
+    graded = scorer.grade(recalled(columns, [row] * len(names), names, rules), ())
+    steps: list[int] = graded.plausibility.tolist()
+    return steps
 
 
 def recalled(columns: Columns, rows: Sequence[int], labels: Sequence[str], rules: Rules) -> Outputs:

@@ -26,6 +26,7 @@ from daemon.shards.columns import Columns
 from daemon.shards.late import Late
 from daemon.shards.novelty import Repeats
 from daemon.shards.pool import Pooled, lowest, offer, pooled
+from daemon.shards.rivals import NOBODY, Rivals
 from daemon.shards.seconds import Seconds
 
 
@@ -71,10 +72,11 @@ def merge(
     late: Late,
     known: Known = emitted.NOTHING,
     held: Seconds | None = None,
+    rivals: Rivals = NOBODY,
 ) -> Merged:
-    """All lanes' parts of one window into one selection. `known`: see `pooled`. `held`: what the
-    second stage says, where there is one."""
-    pool = pooled(parts, grading, rules, late, known)
+    """All lanes' parts of one window into one selection. `known`, `rivals`: see `pooled`. `held`:
+    what the second stage says, where there is one."""
+    pool = pooled(parts, grading, rules, late, known, rivals)
     stage = None
     if grading.second is not None:
         assert held is not None, "candidates are scored before a shard is made"
@@ -105,7 +107,10 @@ def select(
     """Water-fill the pool: rows taken by order, tau by group, and with their counts the rows that
     would have been taken, but for a likelier label of their text."""
     columns, stay = pool.columns, pool.stay if stage is None else stage.stay
-    losers = contradictions(standings(columns, stay, rules).items(), pool.agreement)
+    # what a second stage refused contradicts too: of all that it never saw nobody knows that
+    stands = standings(columns, pool.stay, rules)
+    placed = {row: stands[row] for row in stay if row in stands}
+    losers = contradictions(placed.items(), pool.agreement, [*stands.values(), *pool.others])
     final = _filled(columns, [row for row in stay if row not in losers], rules, capacity)
     second = lowest(final, [], rules)
     selected = final.items()

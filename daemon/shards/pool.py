@@ -20,14 +20,14 @@ from daemon.learning.emitted import Known
 from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.shards import late as lateness
-from daemon.shards.agreement import ALONE, Agreement, agree, noise_of, standings
-from daemon.shards.columns import Columns, column_of, concat, ids_of, scored_of
+from daemon.shards import rivals as outside
+from daemon.shards.agreement import Agreement, Standing
+from daemon.shards.columns import Columns, column_of, concat, ids_of
+from daemon.shards.heard import REFUSED, heard
 from daemon.shards.late import Late
-from daemon.shards.relabel import relabel, rerank
+from daemon.shards.relabel import relabel
+from daemon.shards.rivals import Rivals
 from scoring.types import CODES, GRID, Reason
-
-REFUSED = len(CODES)  # by the policy, in the lane; which of its reasons is for the ledger
-DOUBTED = (REFUSED, CODES[Reason.SUSPECT])  # perhaps, and surely
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +66,7 @@ class Pooled:
     repeats: list[int]  # candidates that an earlier shard has emitted, as the lanes could not know
     agreement: Agreement  # of the labels of one text
     back: list[int]  # suspects whose label it believes: of `stay`, but for those of `repeats`
+    others: list[Standing]  # labels of their texts that lanes turned away, and nobody doubts
 
 
 def pooled(
@@ -74,9 +75,11 @@ def pooled(
     rules: Rules,
     late: Late,
     known: Known = emitted.NOTHING,
+    rivals: Rivals = outside.NOBODY,
 ) -> Pooled:
     """Merge the candidates of all lanes' parts of one window. Parts sorted by lane.
 
+    `rivals`: what the ledgers say of the candidates' texts.
     `known`: what shards emitted up to the one before. They draw by other epochs, so taking it out
     before the second stage leaves a fair sample of the rest, as quarantine by late labels does.
     """
@@ -90,10 +93,11 @@ def pooled(
     first |= waiting
     for row, one in first.items():
         columns["reason"][row] = REFUSED if one.waited else 0
+    kept = {_key(columns, row, one, rules.index) for row, one in first.items()}
     resolved = lateness.resolve(columns, late, rules)
     columns["said"] = list(columns["multiplicity"])  # of labels that came in records
     relabel(columns, resolved, grading, rules)
-    agreement, back = _heard(columns, first, grading, rules)
+    agreement, back, others = heard(columns, first, kept, rivals, late, grading, rules)
     reasons = columns["reason"]
     for row in np.flatnonzero(known.contains(np.array(columns["key_hi"], np.uint64))).tolist():
         if reasons[row] == 0:
@@ -113,32 +117,13 @@ def pooled(
         [row for row in first if reasons[row] == CODES[Reason.ALREADY_EMITTED]],
         agreement,
         back,
+        others,
     )
 
 
-def _heard(
-    columns: Columns, first: Mapping[int, First], grading: Grading, rules: Rules
-) -> tuple[Agreement, list[int]]:
-    """What repeats say of all candidates, and the suspects that they bring back.
-
-    Those are weighed as if their label were as plausible as one that is not doubted.
-    """
-    columns["believed"] = list(columns["plausibility"])
-    stands, limit = standings(columns, first, rules), rules.terms.suspect_below
-    if limit is None:
-        return ALONE, []
-    agreement = agree(list(stands.values()), noise_of(rules))
-    waits = [row for row in stands if columns["reason"][row] in DOUBTED]
-    doubted = [row for row in waits if agreement.clears(stands[row], limit)]
-    for row in doubted:
-        columns["believed"][row] = limit
-    scored = scored_of(columns, doubted, rules.edition.classes, grading.names)
-    weighed = grading.policy.weigh(scored, rules.terms)
-    back = [row for row, reason in zip(doubted, weighed.reasons, strict=True) if reason == 0]
-    for row, weight in zip(back, weighed.weights[weighed.reasons == 0].tolist(), strict=True):
-        columns["reason"][row], columns["weight"][row] = 0, weight
-        rerank(columns, row, rules)
-    return agreement, back
+def _key(columns: Columns, row: int, one: First, index: Mapping[str, int]) -> outside.Key:
+    group = index.get(columns["group"][row], 0)
+    return one.waited, group, columns["key_hi"][row], one.key_low
 
 
 def _arm(columns: Columns, arm: str, parts: Sequence[Part], rules: Rules) -> Arm:

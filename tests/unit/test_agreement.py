@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ STEPS = round(GRID * RATE)
 
 
 def one(text: int, label: str, said: int, plausibility: int = GRID // 2) -> Standing:
-    return Standing((text, 0), label, plausibility, said, (0, label))
+    return Standing((text, 0), ord(label), plausibility, said)
 
 
 def annotated(rng: random.Random, texts: int, *, copied: bool) -> list[Standing]:
@@ -96,6 +97,19 @@ def test_alone_the_checkpoint_decides(labels: Sequence[tuple[str, int]]) -> None
     stay = {stands.label for at, stands in enumerate(said) if at not in lost}
     assert len(stay) == 1
     assert {(s.label, s.plausibility) for s in said} >= {(next(iter(stay)), best)}
+
+
+@given(st.randoms(use_true_random=False), st.integers(0, GRID // 2))
+def test_who_loses_does_not_hang_on_who_is_a_candidate(rng: random.Random, noise: int) -> None:
+    """Labels that are none contradict all the same, and count."""
+    whole = annotated(rng, 60, copied=False)
+    kept = {at for at in range(len(whole)) if rng.random() < 0.5}
+    own = [(at, one) for at, one in enumerate(whole) if at in kept]
+    others = [one for at, one in enumerate(whole) if at not in kept]
+    once = agree(whole, noise)
+    heard = replace(agree([one for _, one in own], noise).counting(others), gain=once.gain)
+    assert heard.counts == once.counts
+    assert contradictions(own, heard, others) == contradictions(enumerate(whole), once) & kept
 
 
 def test_of_two_labels_the_one_that_is_said_more_often_wins_against_some_doubt() -> None:

@@ -1,0 +1,158 @@
+"""Labels of a candidate's text that lanes turned away: no candidates, but they contradict (law 8).
+
+Labels of one text are keys of different groups, so a pool may keep the one and turn the other away.
+Unheard, a likelier label that lost its place would contradict nobody, and totals would count its
+text under the next label as well. The ledgers know every record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+import numpy as np
+
+from buffers import draw
+from daemon.decode.near import by_text
+from daemon.lanes.ledger import Arrays
+from daemon.lanes.part import Part
+from daemon.learning.rules import Rules
+from daemon.shards import late as lateness
+from daemon.shards.agreement import Standing, Text
+from daemon.shards.columns import Columns
+from daemon.shards.late import Id, Late
+from scoring.types import CODES, JUDGED, UNKNOWN_LABEL, Reason
+
+LEDGER_COLUMNS = (
+    "reason", "key_hi", "key_lo", "id_hi", "id_lo", "group", "label", "plausibility",
+)  # fmt: skip
+OFFERED = [0, *(CODES[reason] for reason in JUDGED if reason != Reason.ALREADY_EMITTED)]
+SUSPECT, OUTSIDE = CODES[Reason.SUSPECT], CODES[Reason.OUTSIDE_BAND]
+
+Key = tuple[bool, int, int, int]  # whether it waits, group, key high and low
+
+
+class Rival(NamedTuple):
+    """What the ledgers say of a key; its first record is shown, as in a pool."""
+
+    reason: int  # code of scoring.types.REASONS
+    label: int  # class index, NO_LABEL or UNKNOWN_LABEL
+    plausibility: int
+    identity: Id  # of the utterance id
+    said: int  # records
+
+
+Rivals = Mapping[Key, Rival]
+NOBODY: Rivals = {}
+
+
+def texts(parts: Sequence[Part], rules: Rules, *, late: bool) -> set[int]:
+    """High words of the keys of all candidates that could be contradicted.
+
+    `late`: labels came late, so those without one count.
+    """
+    if not by_text(rules.policy.identity) or rules.cold:
+        return set()
+    return {
+        high
+        for part in parts
+        for arm, high, label in zip(
+            *(part.rows[name] for name in ("arm", "key_hi", "label")), strict=True
+        )
+        if arm in ("pool", "waiting") and (late or label is not None)
+    }
+
+
+def match(texts: Collection[int], ledgers: Iterable[Arrays]) -> Rivals:
+    """All keys of some texts, which are given as high words of keys.
+
+    `ledgers`: of a window, in order of lanes, with LEDGER_COLUMNS.
+    """
+    wanted, found = np.array(sorted(texts), np.uint64), dict[Key, Rival]()
+    for columns in ledgers:
+        offered = np.isin(columns["reason"], OFFERED)
+        rows = np.flatnonzero(offered & np.isin(columns["key_hi"], wanted))
+        own = {name: column[rows] for name, column in columns.items()}
+        waits, group = (own["reason"] != 0).astype(np.uint64), own["group"].astype(np.uint64)
+        keys = np.stack([waits, group, own["key_hi"], own["key_lo"]], axis=1)
+        _, first, counts = np.unique(keys, axis=0, return_index=True, return_counts=True)
+        for row, count in zip(first.tolist(), counts.tolist(), strict=True):
+            wait, group, high, low = keys[row].tolist()
+            key = bool(wait), group, high, low
+            held = found.get(key) or _rival(own, row)
+            found[key] = held._replace(said=held.said + count)
+    return found
+
+
+def _rival(own: Arrays, row: int) -> Rival:
+    reason, label, plausibility, high, low = (
+        int(own[name][row]) for name in ("reason", "label", "plausibility", "id_hi", "id_lo")
+    )
+    return Rival(reason, label, plausibility, (high, low), 0)
+
+
+def standings(
+    rivals: Rivals,
+    candidates: AbstractSet[Key],
+    columns: Columns,
+    texts: Mapping[Text, int],
+    late: Late,
+    rules: Rules,
+) -> list[tuple[Standing, bool]]:
+    """How rivals stand, and whether their labels are in doubt; `candidates` speak for themselves.
+
+    `texts`: a candidate of each. What the policy refused for other reasons stands nowhere.
+    """
+    found, own = [], {text[0]: text for text in texts}
+    for key, one in rivals.items():
+        if rules.cold or key in candidates:  # in a cold window all labels of a text are one key
+            continue
+        text = own.get(key[2])
+        if text is not None and key[1:] in late.by_key:
+            row = texts[text]
+            told = _told_late(text, late.by_key[key[1:]], one, (columns, row), late, rules)
+        else:
+            told = _told(key, one, text, rules)
+        if told is not None:
+            found.append(told)
+    return found
+
+
+def _told(key: Key, one: Rival, text: Text | None, rules: Rules) -> tuple[Standing, bool] | None:
+    """Under the label that came in the record. `text`: None where no candidate is of it."""
+    _, group, high, low = key
+    by_label, label = rules.policy.groups.by[0] == "label", None
+    if one.label >= 0:
+        label = draw.name_hash(rules.key, rules.edition.classes[one.label])
+    elif one.label == UNKNOWN_LABEL and by_label and group:
+        label = draw.name_hash(rules.key, rules.groups[group])
+    elif one.label == UNKNOWN_LABEL and by_label and text:
+        label = low ^ text[1]  # the mask of a name that has no group
+    if label is None or one.reason not in (0, SUSPECT):
+        return None
+    if text is None and (group or by_label):
+        text = high, low if group else low ^ label
+    return text and (Standing(text, label, one.plausibility, one.said), one.reason == SUSPECT)
+
+
+def _told_late(
+    text: Text,
+    ids: Sequence[Id],
+    one: Rival,
+    of_text: tuple[Columns, int],
+    late: Late,
+    rules: Rules,
+) -> tuple[Standing, bool] | None:
+    """Under one that came late, as candidates get theirs. `of_text`: a candidate of the text."""
+    if one.reason == OUTSIDE:
+        return None
+    own = rules.edition.classes[one.label] if one.label >= 0 else None
+    before = None if own is None or one.identity in ids else (own, "")
+    (name, _), _ = lateness.settled(*of_text, ids, before, late, rules)
+    steps, said = one.plausibility, one.said
+    if name != own:
+        (steps,) = lateness.plausibility(*of_text, [name], rules)
+        said = sum(late.by_id[identity][0] == name for identity in ids)
+    doubted = 0 <= steps < (rules.terms.suspect_below or 0)
+    return Standing(text, draw.name_hash(rules.key, name), steps, said), doubted
