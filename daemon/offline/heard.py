@@ -53,7 +53,8 @@ def heard(
     limit = rules.terms.suspect_below
     said = _others(candidates, weighed, stands, (pool, waiting), keys, groups, rules)
     if limit is None:
-        return Heard(pool, waiting, stands, ALONE, np.empty(0, np.int64), [s for s, _ in said])
+        others = ALONE.accepted(said, limit)
+        return Heard(pool, waiting, stands, ALONE, np.empty(0, np.int64), others)
     agreement = agree(list(stands.values()), noise_of(rules)).counting(one for one, _ in said)
     suspect = (weighed.reasons[waits.orders] == CODES[Reason.SUSPECT]).tolist()
     back = [
@@ -61,7 +62,7 @@ def heard(
         for at, (row, doubted) in enumerate(zip(waits.orders.tolist(), suspect, strict=True))
         if doubted and row in stands and agreement.clears(stands[row], limit)
     ]
-    others = [one for one, doubted in said if not doubted or agreement.clears(one, limit)]
+    others = agreement.accepted(said, limit)
     return Heard(pool, waiting, stands, agreement, np.array(back, np.int64), others)
 
 
@@ -73,9 +74,9 @@ def _others(
     keys: Ids,
     groups: npt.NDArray[np.int32],
     rules: Rules,
-) -> list[tuple[Standing, bool]]:
-    """As `daemon.shards.rivals` finds them in ledgers: and whether their labels are in doubt."""
-    found: list[tuple[Standing, bool]] = []
+) -> list[tuple[Standing, int]]:
+    """As `daemon.shards.rivals` finds them in ledgers: with the codes of their reasons."""
+    found: list[tuple[Standing, int]] = []
     texts = np.array(sorted({one.text[0] for one in stands.values()}), np.uint64)
     by_label, labels = rules.policy.groups.by[0] == "label", candidates.scored.labels
     offers = (weighed.reasons == 0, weighed.reasons != 0)
@@ -88,9 +89,8 @@ def _others(
         kept = np.isin(of_text[first], box.items().orders)
         rows, said = of_text[first][~kept].tolist(), counts[~kept].tolist()
         for row, one in _standings(candidates, rows, said, keys, groups, rules).items():
-            reason = weighed.reasons[row]
-            if reason in (0, CODES[Reason.SUSPECT]) and (by_label or labels[row] >= 0):
-                found.append((one, reason != 0))
+            if by_label or labels[row] >= 0:
+                found.append((one, int(weighed.reasons[row])))
     return found
 
 

@@ -25,7 +25,7 @@ from buffers import draw
 from daemon.decode.near import by_text
 from daemon.learning.rules import Rules
 from daemon.shards.columns import Columns, plain_name
-from scoring.types import GRID
+from scoring.types import CODES, GRID, Reason
 
 MINIMUM = 50  # texts with several labels under which nothing is measured
 UNIT = 1 << 20  # of shares
@@ -89,6 +89,17 @@ class Agreement:
         odds = log_odds(one.plausibility) + self.gain * (self._count(one) - 1)
         doubted = 0 <= one.plausibility < suspect_below
         return doubted and self.gain > 0 and odds >= log_odds(suspect_below)
+
+    def accepted(
+        self, said: Iterable[tuple[Standing, int]], suspect_below: int | None
+    ) -> list[Standing]:
+        """Labels that a policy accepts, by the codes of their reasons, or only doubted."""
+        suspect, limit = CODES[Reason.SUSPECT], suspect_below or 0
+        return [
+            one
+            for one, reason in said
+            if reason == 0 or (reason == suspect and self.clears(one, limit))
+        ]
 
     def _count(self, one: Standing) -> int:
         return self.counts.get((one.text, one.label), one.said)

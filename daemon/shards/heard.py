@@ -25,7 +25,7 @@ class Heard(NamedTuple):
 
     agreement: Agreement  # of the labels of one text
     back: list[int]  # suspects whose label it believes
-    others: list[Standing]  # rivals that nobody doubts, or no longer
+    others: list[Standing]  # rivals: those that the policy accepts, or now would
 
 
 def heard(
@@ -45,11 +45,10 @@ def heard(
     columns["believed"] = list(columns["plausibility"])
     stands, limit = standings(columns, candidates, rules), rules.terms.suspect_below
     texts = {one.text: row for row, one in stands.items()}
-    said = outside.standings(rivals, kept, columns, texts, late, rules)
+    said = outside.standings(rivals, kept, columns, texts, late, grading, rules)
     if limit is None:
-        return Heard(ALONE, [], [one for one, _ in said])
+        return Heard(ALONE, [], ALONE.accepted(said, limit))
     agreement = agree(list(stands.values()), noise_of(rules)).counting(one for one, _ in said)
-    others = [one for one, doubted in said if not doubted or agreement.clears(one, limit)]
     waits = [row for row in stands if columns["reason"][row] in DOUBTED]
     doubted = [row for row in waits if agreement.clears(stands[row], limit)]
     for row in doubted:
@@ -60,4 +59,4 @@ def heard(
     for row, weight in zip(back, weighed.weights[weighed.reasons == 0].tolist(), strict=True):
         columns["reason"][row], columns["weight"][row] = 0, weight
         rerank(columns, row, rules)
-    return Heard(agreement, back, others)
+    return Heard(agreement, back, agreement.accepted(said, limit))

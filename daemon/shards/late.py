@@ -103,18 +103,12 @@ def settled(
 
 
 def _most_plausible(columns: Columns, row: int, names: Sequence[str], rules: Rules) -> str:
+    graded = scorer.grade(recalled(columns, [row] * len(names), names, rules), ())
     standing = sorted(
         (-step, draw.name_hash(rules.key, name), name)
-        for step, name in zip(plausibility(columns, row, names, rules), names, strict=True)
+        for step, name in zip(graded.plausibility.tolist(), names, strict=True)
     )
     return standing[0][2]
-
-
-def plausibility(columns: Columns, row: int, names: Sequence[str], rules: Rules) -> list[int]:
-    """Of labels of a row's text, in steps of 1 / GRID."""
-    graded = scorer.grade(recalled(columns, [row] * len(names), names, rules), ())
-    steps: list[int] = graded.plausibility.tolist()
-    return steps
 
 
 def recalled(columns: Columns, rows: Sequence[int], labels: Sequence[str], rules: Rules) -> Outputs:

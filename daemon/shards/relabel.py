@@ -15,6 +15,7 @@ from daemon.shards.columns import Columns, ids_of, plain_name
 from daemon.shards.late import Resolved
 from scoring import scorer
 from scoring.supplies import shares
+from scoring.types import Scored, Weighed
 
 
 def relabel(columns: Columns, resolved: Resolved, grading: Grading, rules: Rules) -> None:
@@ -31,14 +32,8 @@ def relabel(columns: Columns, resolved: Resolved, grading: Grading, rules: Rules
         columns["label"][row], columns["label_source"][row] = label, source
     if not rows:
         return
-    outputs = lateness.recalled(columns, rows, [columns["label"][r] for r in rows], rules)
-    prior, trails = shares(rules.terms.classes), rules.edition.supplies.trail_bits
-    outputs = replace(outputs, prior=prior, trails=trails)
-    scored = scorer.grade(outputs, grading.recallable)
-    kept = {f"score_{s}": [columns[f"score_{s}"][r] for r in rows] for s in grading.names}
-    for name, values in scored.scores.items():
-        kept[f"score_{name}"] = values.tolist()
-    weighed = grading.policy.weigh(grading.regraded(scored, kept), rules.terms)
+    labels = [columns["label"][row] for row in rows]
+    scored, kept, weighed = reweighed(columns, rows, labels, grading, rules)
     for i, row in enumerate(rows):
         for name, column in kept.items():
             columns[name][row] = column[i]
@@ -47,6 +42,20 @@ def relabel(columns: Columns, resolved: Resolved, grading: Grading, rules: Rules
         columns["weight"][row] = int(weighed.weights[i])
         columns["changed"][row], columns["said"][row] = True, resolved.votes[row]
         _regroup(columns, row, before[i], rules, index, by)
+
+
+def reweighed(
+    columns: Columns, rows: Sequence[int], labels: Sequence[str], grading: Grading, rules: Rules
+) -> tuple[Scored, dict[str, list[int]], Weighed]:
+    """What texts of rows are worth under other labels: graded, all score columns, and weighed."""
+    outputs = lateness.recalled(columns, rows, labels, rules)
+    prior, trails = shares(rules.terms.classes), rules.edition.supplies.trail_bits
+    outputs = replace(outputs, prior=prior, trails=trails)
+    scored = scorer.grade(outputs, grading.recallable)
+    kept = {f"score_{s}": [columns[f"score_{s}"][r] for r in rows] for s in grading.names}
+    for name, values in scored.scores.items():
+        kept[f"score_{name}"] = values.tolist()
+    return scored, kept, grading.policy.weigh(grading.regraded(scored, kept), rules.terms)
 
 
 def _regroup(

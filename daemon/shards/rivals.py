@@ -17,18 +17,19 @@ from buffers import draw
 from daemon.decode.near import by_text
 from daemon.lanes.ledger import Arrays
 from daemon.lanes.part import Part
+from daemon.learning.grading import Grading
 from daemon.learning.rules import Rules
 from daemon.shards import late as lateness
 from daemon.shards.agreement import Standing, Text
 from daemon.shards.columns import Columns
 from daemon.shards.late import Id, Late
+from daemon.shards.relabel import reweighed
 from scoring.types import CODES, JUDGED, UNKNOWN_LABEL, Reason
 
 LEDGER_COLUMNS = (
     "reason", "key_hi", "key_lo", "id_hi", "id_lo", "group", "label", "plausibility",
 )  # fmt: skip
 OFFERED = [0, *(CODES[reason] for reason in JUDGED if reason != Reason.ALREADY_EMITTED)]
-SUSPECT, OUTSIDE = CODES[Reason.SUSPECT], CODES[Reason.OUTSIDE_BAND]
 
 Key = tuple[bool, int, int, int]  # whether it waits, group, key high and low
 
@@ -98,28 +99,26 @@ def standings(
     columns: Columns,
     texts: Mapping[Text, int],
     late: Late,
+    grading: Grading,
     rules: Rules,
-) -> list[tuple[Standing, bool]]:
-    """How rivals stand, and whether their labels are in doubt; `candidates` speak for themselves.
+) -> list[tuple[Standing, int]]:
+    """How rivals stand, and the codes of their reasons; `candidates` speak for themselves.
 
-    `texts`: a candidate of each. What the policy refused for other reasons stands nowhere.
+    `texts`: a candidate of each.
     """
-    found, own = [], {text[0]: text for text in texts}
+    found, later, own = [], [], {text[0]: text for text in texts}
     for key, one in rivals.items():
         if rules.cold or key in candidates:  # in a cold window all labels of a text are one key
             continue
-        text = own.get(key[2])
-        if text is not None and key[1:] in late.by_key:
-            row = texts[text]
-            told = _told_late(text, late.by_key[key[1:]], one, (columns, row), late, rules)
-        else:
-            told = _told(key, one, text, rules)
-        if told is not None:
+        text, ids = own.get(key[2]), late.by_key.get(key[1:])
+        if text is not None and ids:
+            later.append((text, texts[text], one, ids))
+        elif (told := _told(key, one, text, rules)) is not None:
             found.append(told)
-    return found
+    return found + _told_late(later, columns, late, grading, rules)
 
 
-def _told(key: Key, one: Rival, text: Text | None, rules: Rules) -> tuple[Standing, bool] | None:
+def _told(key: Key, one: Rival, text: Text | None, rules: Rules) -> tuple[Standing, int] | None:
     """Under the label that came in the record. `text`: None where no candidate is of it."""
     _, group, high, low = key
     by_label, label = rules.policy.groups.by[0] == "label", None
@@ -129,30 +128,36 @@ def _told(key: Key, one: Rival, text: Text | None, rules: Rules) -> tuple[Standi
         label = draw.name_hash(rules.key, rules.groups[group])
     elif one.label == UNKNOWN_LABEL and by_label and text:
         label = low ^ text[1]  # the mask of a name that has no group
-    if label is None or one.reason not in (0, SUSPECT):
+    if label is None:
         return None
     if text is None and (group or by_label):
         text = high, low if group else low ^ label
-    return text and (Standing(text, label, one.plausibility, one.said), one.reason == SUSPECT)
+    return text and (Standing(text, label, one.plausibility, one.said), one.reason)
 
 
 def _told_late(
-    text: Text,
-    ids: Sequence[Id],
-    one: Rival,
-    of_text: tuple[Columns, int],
+    later: Sequence[tuple[Text, int, Rival, Sequence[Id]]],
+    columns: Columns,
     late: Late,
+    grading: Grading,
     rules: Rules,
-) -> tuple[Standing, bool] | None:
-    """Under one that came late, as candidates get theirs. `of_text`: a candidate of the text."""
-    if one.reason == OUTSIDE:
-        return None
-    own = rules.edition.classes[one.label] if one.label >= 0 else None
-    before = None if own is None or one.identity in ids else (own, "")
-    (name, _), _ = lateness.settled(*of_text, ids, before, late, rules)
-    steps, said = one.plausibility, one.said
-    if name != own:
-        (steps,) = lateness.plausibility(*of_text, [name], rules)
-        said = sum(late.by_id[identity][0] == name for identity in ids)
-    doubted = 0 <= steps < (rules.terms.suspect_below or 0)
-    return Standing(text, draw.name_hash(rules.key, name), steps, said), doubted
+) -> list[tuple[Standing, int]]:
+    """Under labels that came late, as candidates get them: texts with a candidate of each."""
+    found, changed, classes = [], [], rules.edition.classes
+    for text, row, one, ids in later:
+        own = classes[one.label] if one.label >= 0 else None
+        before = None if own is None or one.identity in ids else (own, "")
+        (name, _), _ = lateness.settled(columns, row, ids, before, late, rules)
+        if name == own:
+            stands = Standing(text, draw.name_hash(rules.key, name), one.plausibility, one.said)
+            found.append((stands, one.reason))
+        else:
+            said = sum(late.by_id[identity][0] == name for identity in ids)
+            changed.append((text, row, name, said))
+    if changed:
+        rows, names = [row for _, row, _, _ in changed], [name for _, _, name, _ in changed]
+        scored, _, weighed = reweighed(columns, rows, names, grading, rules)
+        steps, reasons = scored.plausibility.tolist(), weighed.reasons.tolist()
+        for (text, _, name, said), step, reason in zip(changed, steps, reasons, strict=True):
+            found.append((Standing(text, draw.name_hash(rules.key, name), step, said), reason))
+    return found
