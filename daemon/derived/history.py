@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 import msgspec
 
 from daemon.lanes import pin as pins
@@ -12,7 +14,7 @@ from daemon.ports import EXIT_STATE, Fatal, Missing
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 from daemon.running.inputs import InputsReader
-from daemon.shards import shard
+from daemon.shards import rivals, shard
 from daemon.shards.assemble import Inputs
 from daemon.shards.shard import ShardManifest
 
@@ -53,8 +55,15 @@ class History:
         learnt = self.registry.calibration(before[-1] if before else FIRST)
         return self.engines.known(rules.window, rules.edition, learnt)
 
-    def inputs(self, manifest: ShardManifest) -> Inputs:
-        """Everything that a shard was a function of."""
+    def texts(self, manifest: ShardManifest) -> set[int]:
+        """High words of the keys of a shard's candidates that labels could contradict."""
+        parts = [self.registry.part(ref.object) for ref in manifest.parts]
+        late = bool(manifest.labelled.late + manifest.labelled.outside_pool)
+        return rivals.texts(parts, self.rules(manifest.window)[1], late=late)
+
+    def inputs(self, manifest: ShardManifest, texts: AbstractSet[int] = frozenset()) -> Inputs:
+        """Everything that a shard was a function of. `texts`: of others, whose rivals are found
+        among this one's records."""
         pin, rules = self.rules(manifest.window)
         before = [w for w in self.windows() if w < manifest.window]
         return self.reader.read(
@@ -64,4 +73,5 @@ class History:
             labels=[ref.object for ref in manifest.labels],
             last=before[-1] if before else FIRST,
             erasures=manifest.revision.erasures,
+            texts=texts,
         )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from daemon.decode.decoder import AnswerDecoder
 from daemon.lanes import ledger
@@ -40,10 +40,12 @@ class InputsReader:
         labels: Sequence[str],
         last: int,
         erasures: Sequence[str] = (),
+        texts: AbstractSet[int] = frozenset(),
     ) -> Inputs:
         """`last` is the window of the shard before (or FIRST): audit answers fold after it.
 
-        `labels`: of labels and of erasures; `erasures`: those that came later, if any.
+        `labels`: of labels and of erasures; `erasures`: those that came later, if any. `texts`:
+        high words of keys of other windows' candidates.
         """
         late_parts = [(name, self._registry.part(name)) for name in labels]
         later = [self._registry.part(name) for name in erasures]
@@ -57,7 +59,7 @@ class InputsReader:
             until=rules.window,
         )
         own = [(name, self._registry.part(name)) for name in parts]
-        texts = rivals.texts([part for _, part in own], rules, late=bool(said.labels))
+        texts |= rivals.texts([part for _, part in own], rules, late=bool(said.labels))
         return Inputs(
             pin=pin,
             rules=rules,
@@ -65,12 +67,8 @@ class InputsReader:
             parts=own,
             labels=late_parts,
             said=said,
-            late=late.match(
-                said.labels, self._ledgers(own, rules.window, late.LEDGER_COLUMNS, said.labels)
-            ),
-            rivals=rivals.match(
-                texts, self._ledgers(own, rules.window, rivals.LEDGER_COLUMNS, texts)
-            ),
+            late=late.match(said.labels, self._ledgers(own, rules, late.LEDGER_COLUMNS)),
+            rivals=rivals.match(texts, self._ledgers(own, rules, rivals.LEDGER_COLUMNS)),
             # of shards before this one: a later one is not there yet, but will be for `verify`
             audited={
                 w: self._audit_rows(w).labels(names, rules.key)
@@ -84,16 +82,11 @@ class InputsReader:
         )
 
     def _ledgers(
-        self,
-        placed: Sequence[tuple[str, Part]],
-        window: int,
-        names: Sequence[str],
-        asked: Collection[Any],
+        self, placed: Sequence[tuple[str, Part]], rules: Rules, names: Sequence[str]
     ) -> Iterator[Arrays]:
-        """Columns of the window's ledgers, one at a time: they may be large. Where nothing is
-        asked of them, none."""
-        for _, part in sorted(placed, key=lambda one: one[1].manifest.lane) if asked else ():
-            if part.manifest.ledger and part.manifest.window == window:
+        """Columns of the ledgers of a window, by lane, one at a time: they may be large."""
+        for _, part in sorted(placed, key=lambda one: one[1].manifest.lane):
+            if part.manifest.ledger and part.manifest.window == rules.window:
                 yield ledger.read(self._registry.store.get(part.manifest.ledger), names)
 
     def _audit_rows(self, window: int) -> AuditRows:

@@ -38,7 +38,10 @@ class Late:
 
 
 def match(labels: Mapping[Id, Given], ledgers: Iterable[Arrays]) -> Late:
-    """Find the records that labels speak of. Ledgers need LEDGER_COLUMNS."""
+    """Find the records that labels speak of. Ledgers need LEDGER_COLUMNS; without labels none is
+    read."""
+    if not labels:
+        return Late.none()
     wanted = np.array([high for high, _ in labels], np.uint64)
     by_id: dict[Id, Given] = {}
     by_key: dict[Whose, dict[Id, None]] = {}
@@ -80,26 +83,25 @@ def resolve(columns: Columns, late: Late, rules: Rules) -> Resolved:
             continue
         own = columns["label"][row]
         before = None if own is None or identity in ids else (own, columns["label_source"][row])
-        out.labels[row], out.lost[row] = settled(columns, row, ids, before, late, rules)
+        taken = settled(columns, row, ids, before, late, rules)
+        out.labels[row], out.lost[row], out.votes[row] = taken
         out.heard[row] = ids
-        out.votes[row] = sum(late.by_id[i][0] == out.labels[row][0] for i in ids)
     return out
 
 
 def settled(
     columns: Columns, row: int, ids: Sequence[Id], own: Given | None, late: Late, rules: Rules
-) -> tuple[Given, int]:
-    """Of late labels, and one that came in a record, the label that is taken, and how many are not.
-
-    `row`: of the text that they speak of.
-    """
+) -> tuple[Given, int, int]:
+    """Of late labels, and one that came in a record: which is taken, how many are not, and how
+    many late ones say what it says. `row`: of the text that they speak of."""
     # an annotator's word goes before a weak signal's where both say the same
     given = dict(sorted({late.by_id[i] for i in ids}, reverse=True))
     if own is not None:
         given.setdefault(*own)
     names = sorted(given)
     best = names[0] if len(names) == 1 else _most_plausible(columns, row, names, rules)
-    return (best, given[best]), len(names) - 1
+    votes = sum(late.by_id[i][0] == best for i in ids)
+    return (best, given[best]), len(names) - 1, votes
 
 
 def _most_plausible(columns: Columns, row: int, names: Sequence[str], rules: Rules) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ from scoring.types import CODES, JUDGED, UNKNOWN_LABEL, Reason
 LEDGER_COLUMNS = (
     "reason", "key_hi", "key_lo", "id_hi", "id_lo", "group", "label", "plausibility",
 )  # fmt: skip
-OFFERED = [0, *(CODES[reason] for reason in JUDGED if reason != Reason.ALREADY_EMITTED)]
+OFFERED = (0, *(CODES[reason] for reason in JUDGED if reason != Reason.ALREADY_EMITTED))
 
 Key = tuple[bool, int, int, int]  # whether it waits, group, key high and low
 
@@ -45,7 +46,7 @@ class Rival(NamedTuple):
 
 
 Rivals = Mapping[Key, Rival]
-NOBODY: Rivals = {}
+NOBODY: Rivals = MappingProxyType({})
 
 
 def texts(parts: Sequence[Part], rules: Rules, *, late: bool) -> set[int]:
@@ -68,8 +69,10 @@ def texts(parts: Sequence[Part], rules: Rules, *, late: bool) -> set[int]:
 def match(texts: Collection[int], ledgers: Iterable[Arrays]) -> Rivals:
     """All keys of some texts, which are given as high words of keys.
 
-    `ledgers`: of a window, in order of lanes, with LEDGER_COLUMNS.
+    `ledgers`: of a window, in order of lanes, with LEDGER_COLUMNS; without texts none is read.
     """
+    if not texts:
+        return NOBODY
     wanted, found = np.array(sorted(texts), np.uint64), dict[Key, Rival]()
     for columns in ledgers:
         offered = np.isin(columns["reason"], OFFERED)
@@ -147,13 +150,12 @@ def _told_late(
     for text, row, one, ids in later:
         own = classes[one.label] if one.label >= 0 else None
         before = None if own is None or one.identity in ids else (own, "")
-        (name, _), _ = lateness.settled(columns, row, ids, before, late, rules)
+        (name, _), _, votes = lateness.settled(columns, row, ids, before, late, rules)
         if name == own:
             stands = Standing(text, draw.name_hash(rules.key, name), one.plausibility, one.said)
             found.append((stands, one.reason))
         else:
-            said = sum(late.by_id[identity][0] == name for identity in ids)
-            changed.append((text, row, name, said))
+            changed.append((text, row, name, votes))
     if changed:
         rows, names = [row for _, row, _, _ in changed], [name for _, _, name, _ in changed]
         scored, _, weighed = reweighed(columns, rows, names, grading, rules)
