@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from buffers.base import NEVER
+from daemon.lanes import ledger
 from daemon.lanes.arms import build_pool
 from daemon.lanes.gather import Gathering
 from daemon.lanes.lane import Lane, PutPart
@@ -22,7 +23,7 @@ from daemon.policy import Arms, Groups, Kind, Policy, Quarantine
 from daemon.ports import Batch, LaneId, Store
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engine, Engines
-from daemon.shards import cascade, merge, seconds
+from daemon.shards import cascade, merge, rivals, seconds
 from daemon.shards.cascade import Stage
 from daemon.shards.late import Late
 from daemon.shards.pool import Pooled, offer, pooled
@@ -74,10 +75,12 @@ class World:
             made.append(effect.part)
         return made
 
-    def staged(self, parts: Sequence[Part]) -> tuple[Pooled, Stage]:
+    def staged(self, parts: Sequence[Part], *, hear: bool = True) -> tuple[Pooled, Stage]:
         """The pool of these parts after the second stage."""
         grading, rules = self.engine.grading, self.rules
-        pool = pooled(parts, grading, rules, Late.none())
+        texts = rivals.texts(parts, rules, late=False) if hear else ()
+        told = rivals.match(texts, (ledger.read(part.ledger) for part in parts))
+        pool = pooled(parts, grading, rules, Late.none(), rivals=told)
         narrowed = cascade.narrow(pool, rules)
         rows = cascade.wanted(pool, narrowed)
         second = self.engine.second
@@ -177,3 +180,20 @@ def test_chances_of_two_stages_give_unbiased_totals(
     assert abs(z_score(estimates[0], POPULATION)) < 3
     blind = z_score(estimates[1], POPULATION)
     assert blind < -3, "the second stage alone is biased, so this can fail"
+
+
+def test_texts_under_two_labels_count_once() -> None:
+    """Whether the pool or the first stage turned the likelier label away."""
+    store = published(small())
+    values = [say(n, f"say {n // 2}", CLASSES[(n // 2 + n % 2) % 4]) for n in range(POPULATION)]
+    found: dict[bool, list[float]] = {True: [], False: []}
+    for number in range(100):
+        world = World(b"key %028d" % number, store)
+        parts = world.parts([values[::2], values[1::2]])
+        for hear, counted in found.items():
+            pool, stage = world.staged(parts, hear=hear)
+            if not hear:
+                pool = dataclasses.replace(pool, stay=stage.stay)
+            counted.append(total(merge.select(pool, world.rules, CAPACITY, stage)[0]))
+    assert abs(z_score(found[True], POPULATION // 2)) < 3
+    assert z_score(found[False], POPULATION // 2) > 3, "so this can fail"

@@ -17,6 +17,7 @@ from daemon.ports import LaneId, Store
 from daemon.registry.registry import Registry
 from daemon.running.engines import Engines
 from daemon.shards import shard
+from scoring.types import GRID
 from tests.cases import Case, Edition, Schedule, random_case, schedules
 from tests.selection import lane_split, ledger_rows, run
 from tests.streams import CLASSES, KEY, Record, say, small_policy
@@ -105,6 +106,23 @@ def test_of_labels_that_contradict_between_windows_the_most_plausible_stays() ->
             judged[text] = max(value, judged.get(text, 0.0))
     assert all(p <= judged[t] for t, p in zip(rows["text"], rows["plausibility"], strict=True))
     assert rows["plausibility"] == [judged[text] for text in rows["text"]]
+
+
+def test_a_label_that_a_window_turned_away_contradicts_the_candidates_of_others() -> None:
+    """Ten texts of a rare label are all kept; of the next window's forty half are turned away."""
+    records: list[Record] = []
+    for window, texts, label in ((7, 10, 0), (8, 40, 1), (9, 4, 2), (10, 4, 3)):
+        said = [say(window * 100 + n, f"say {n}", CLASSES[label]) for n in range(texts)]
+        records += lane_split(said, 1, window)[LaneId("u", 0)]
+    store = run({LaneId("u", 0): records}, policy(None, capacity_rows=6, pool_rows=20))
+    best: dict[int, int] = {}
+    for window in range(7, 11):
+        for row in ledger_rows(store, window):
+            if row["reason"] == 0:
+                best[row["key_hi"]] = max(row["plausibility"], best.get(row["key_hi"], -1))
+    rows = rolled(store, 10).rows
+    keys = draw.identity(KEY, "text", [f"\x1f{text}" for text in rows["text"]])[:, 0].tolist()
+    assert [round(p * GRID) for p in rows["plausibility"]] == [best[key] for key in keys] != []
 
 
 def test_a_label_that_loses_between_windows_gives_its_place_to_the_next() -> None:
