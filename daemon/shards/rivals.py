@@ -32,6 +32,8 @@ LEDGER_COLUMNS = (
 )  # fmt: skip
 OFFERED = (0, *(CODES[reason] for reason in JUDGED if reason != Reason.ALREADY_EMITTED))
 
+GROUP_BITS = 16  # of a ledger's groups
+
 Key = tuple[bool, int, int, int]  # whether it waits, group, key high and low
 
 
@@ -75,25 +77,22 @@ def match(texts: Collection[int], ledgers: Iterable[Arrays]) -> Rivals:
         return NOBODY
     wanted, found = np.array(sorted(texts), np.uint64), dict[Key, Rival]()
     for columns in ledgers:
-        offered = np.isin(columns["reason"], OFFERED)
-        rows = np.flatnonzero(offered & np.isin(columns["key_hi"], wanted))
+        high = columns["key_hi"]
+        text = np.minimum(np.searchsorted(wanted, high), len(wanted) - 1)
+        rows = np.flatnonzero((wanted[text] == high) & np.isin(columns["reason"], OFFERED))
         own = {name: column[rows] for name, column in columns.items()}
-        waits, group = (own["reason"] != 0).astype(np.uint64), own["group"].astype(np.uint64)
-        keys = np.stack([waits, group, own["key_hi"], own["key_lo"]], axis=1)
-        _, first, counts = np.unique(keys, axis=0, return_index=True, return_counts=True)
-        for row, count in zip(first.tolist(), counts.tolist(), strict=True):
-            wait, group, high, low = keys[row].tolist()
-            key = bool(wait), group, high, low
-            held = found.get(key) or _rival(own, row)
+        # one integer for a key: popular texts are most of the traffic, and rows are slow to sort
+        _, low = np.unique(own["key_lo"], return_inverse=True)
+        codes = low * len(wanted) + text[rows]
+        codes = (codes << GROUP_BITS | own["group"]) << 1 | (own["reason"] != 0)
+        _, first, counts = np.unique(codes, return_index=True, return_counts=True)
+        shown = [own[name][first].tolist() for name in LEDGER_COLUMNS]
+        for *cells, count in zip(*shown, counts.tolist(), strict=True):
+            reason, hi, lo, id_hi, id_lo, group, label, plausibility = cells
+            key = reason != 0, group, hi, lo
+            held = found.get(key) or Rival(reason, label, plausibility, (id_hi, id_lo), 0)
             found[key] = held._replace(said=held.said + count)
     return found
-
-
-def _rival(own: Arrays, row: int) -> Rival:
-    reason, label, plausibility, high, low = (
-        int(own[name][row]) for name in ("reason", "label", "plausibility", "id_hi", "id_lo")
-    )
-    return Rival(reason, label, plausibility, (high, low), 0)
 
 
 def standings(
