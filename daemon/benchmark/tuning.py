@@ -110,13 +110,6 @@ def keys(corpora: Mapping[str, Texts], seeds: int) -> Iterator[Key]:
                         yield Key(corpus, "valid", scenario, seed, name, budget)
 
 
-def size(seeds: int) -> int:
-    """Cells of one corpus."""
-    return sum(len(BUDGETS) if arm.budgets else 1 for arm in variants().values()) * (
-        seeds * len(SCENARIOS)
-    )
-
-
 def measure(
     corpora: Mapping[str, Texts],
     store: Store,

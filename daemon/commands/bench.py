@@ -98,7 +98,7 @@ def _selection(arguments: argparse.Namespace, console: Console, bench: Bench) ->
 def _tuning(arguments: argparse.Namespace, console: Console, bench: Bench) -> bool:
     texts = _texts(arguments.data, bench.store, console, tune=True)
     seeds = arguments.seeds
-    with console.progress("tuning", tuning.size(seeds)) as bar:
+    with console.progress("tuning", sum(1 for _ in tuning.keys(texts, seeds))) as bar:
         done = tuning.measure(
             texts, bench.store, bench.clock, seeds, until=bench.until, advance=bar.advance
         )
