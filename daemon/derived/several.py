@@ -15,7 +15,6 @@ from daemon.learning.rules import Rules
 from daemon.shards import rows as row_tables
 from daemon.shards import shard
 from daemon.shards.agreement import Standing
-from daemon.shards.chances import by_chance
 from daemon.shards.columns import Columns, plain_name
 from daemon.shards.erasures import Erasures, erased
 from daemon.shards.merge import Labels, Merged, Taken
@@ -51,7 +50,7 @@ class Several:
         self._sources: list[tuple[Columns, Rules]] = []
         self._best: dict[_Key, _Entry] = {}
         self._others: list[Standing] = []
-        self._by_chance = by_chance(rules)
+        self._by_chance = rules.by_chance
 
     def add(self, pool: Pooled, rules: Rules, decay: int, erasures: Erasures) -> None:
         """Take in a window's candidates: groups and keys as the newest rules name them.
@@ -61,7 +60,7 @@ class Several:
         columns, index, source = pool.columns, self.rules.index, len(self._sources)
         self._sources.append((columns, rules))
         self._others += pool.others
-        self._by_chance &= by_chance(rules)
+        self._by_chance &= rules.by_chance
         for row in pool.stay:
             name = plain_name(columns, row, rules.policy.groups.by)
             group = 0 if self.rules.cold else index.get(name, 0)

@@ -13,7 +13,6 @@ from buffers.base import NEVER
 from daemon.derived.history import History
 from daemon.lanes import ledger
 from daemon.learning.rules import Rules
-from daemon.shards.chances import by_chance
 from daemon.shards.columns import Columns
 from daemon.shards.shard import ShardManifest
 
@@ -26,7 +25,7 @@ def turned_away(
     rows: Columns,
 ) -> tuple[str, str, dict[str, object]]:
     """Verdict, detail and facts. `record`: a ledger and its row there. `rows`: the shard's."""
-    if not by_chance(rules):
+    if not rules.by_chance:
         return "evicted", "newer records took its place", {}
     columns, row = record
     group = rules.groups[int(columns["group"][row])]

@@ -63,6 +63,11 @@ class Rules:
         return CONSTANT if self.policy.epoch == "constant" else self.window
 
     @property
+    def by_chance(self) -> bool:
+        """Draws decide who stays, text by text. Where the newest records do, no tau tells."""
+        return self.policy.reservoir.kind != "newest"
+
+    @property
     def policy(self) -> Policy:
         return self.edition.policy
 

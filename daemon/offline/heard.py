@@ -81,7 +81,7 @@ def _others(
     by_label, labels = rules.policy.groups.by[0] == "label", candidates.scored.labels
     offers = (weighed.reasons == 0, weighed.reasons != 0)
     for box, offered in zip(boxes, offers, strict=True):
-        if rules.cold or (box.thresholds() == NEVER).all():
+        if rules.cold or not rules.by_chance or (box.thresholds() == NEVER).all():
             continue
         of_text = np.flatnonzero(offered & np.isin(keys[:, 0], texts))
         own = np.column_stack([groups[of_text].astype(np.uint64), keys[of_text]])

@@ -2,7 +2,8 @@
 
 For whoever selects hundreds of times from rows that are scored already. The rows that it keeps,
 with their ranks, taus and chances, are those of the shard that the daemon makes of the same records
-under the same rules. The arms beside the selection are drawn by `sampled`.
+under the same rules, but for novelty: nothing was emitted before. The arms beside the selection are
+drawn by `sampled`.
 
 Lanes are left out, because their pools merge exactly: one pool of all rows holds what the merge of
 theirs does. From the pool on the stages are the daemon's.
@@ -23,7 +24,6 @@ from daemon.offline.heard import Heard, heard
 from daemon.offline.left import Left
 from daemon.offline.terms import Candidates, weigher
 from daemon.shards.agreement import contradictions
-from daemon.shards.chances import by_chance
 from scoring.types import GRID, Grid, Scored, Weighed
 
 
@@ -76,7 +76,7 @@ def select(candidates: Candidates, rules: Rules, capacity: int) -> Kept:
     told, taus = stay.through(box), np.minimum(bounds, box.thresholds())
     shown = np.argsort(told.rows)
     rows, log_taus, inclusion = told.rows[shown], told.log_taus[shown], told.chances[shown]
-    if not by_chance(rules):
+    if not rules.by_chance:
         log_taus, inclusion = np.full_like(log_taus, NEVER), np.full_like(inclusion, np.nan)
     return Kept(
         rows=rows,

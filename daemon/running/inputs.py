@@ -59,7 +59,8 @@ class InputsReader:
             until=rules.window,
         )
         own = [(name, self._registry.part(name)) for name in parts]
-        texts |= rivals.texts([part for _, part in own], rules, late=bool(said.labels))
+        if not rules.cold:  # else labels are no keys of their own
+            texts |= rivals.texts([part for _, part in own], rules, late=bool(said.labels))
         return Inputs(
             pin=pin,
             rules=rules,

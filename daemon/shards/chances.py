@@ -8,14 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from buffers import draw
-from daemon.learning.rules import Rules
 from daemon.shards.cascade import Stage
 from daemon.shards.pool import Pooled
-
-
-def by_chance(rules: Rules) -> bool:
-    """Whether draws decide who stays. Where the newest records do, no tau says anything."""
-    return rules.policy.reservoir.kind != "newest"
 
 
 def of_rows(

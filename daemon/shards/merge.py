@@ -21,7 +21,7 @@ from daemon.learning.rules import Rules
 from daemon.shards import cascade, novelty
 from daemon.shards.agreement import NOTHING_SAID, Agreed, contradictions, standings
 from daemon.shards.cascade import Stage
-from daemon.shards.chances import by_chance, chances_of, of_rows
+from daemon.shards.chances import chances_of, of_rows
 from daemon.shards.columns import Columns
 from daemon.shards.late import Late
 from daemon.shards.novelty import Repeats
@@ -126,7 +126,7 @@ def select(
         else:
             bounds = (stage.first[row], (one.weight, first))
             tau = cascade.shown_tau(columns["weight"][row], tau, bounds)
-        said = (chance, tau) if by_chance(rules) else (None, NEVER)
+        said = (chance, tau) if rules.by_chance else (None, NEVER)
         taken[columns["order"][row]] = Taken(row, {"selected": said[0]}, count, said[1])
     before = pool.taus if stage is None else {}  # of one stage: ranks of another are no match
     taus = {group: min(before.get(group, NEVER), second[group]) for group in rules.groups}

@@ -54,13 +54,14 @@ NOBODY: Rivals = MappingProxyType({})
 def texts(parts: Sequence[Part], rules: Rules, *, late: bool) -> set[int]:
     """High words of the keys of all candidates that could be contradicted.
 
-    `late`: labels came late, so those without one count.
+    `late`: labels came late, so those without one count. What keeps records and not keys has none.
     """
-    if not by_text(rules.policy.identity) or rules.cold:
+    if not by_text(rules.policy.identity) or not rules.by_chance:
         return set()
     return {
         high
         for part in parts
+        if part.manifest.window == rules.window
         for arm, high, label in zip(
             *(part.rows[name] for name in ("arm", "key_hi", "label")), strict=True
         )
@@ -106,7 +107,8 @@ def standings(
 ) -> list[tuple[Standing, int]]:
     """How rivals stand, and the codes of their reasons; `candidates` speak for themselves.
 
-    `texts`: a candidate of each.
+    `texts`: a candidate of each. Under late labels only those stand that have one, which knows
+    what the model said.
     """
     found, later, own = [], [], {text[0]: text for text in texts}
     for key, one in rivals.items():
@@ -115,7 +117,7 @@ def standings(
         text, ids = own.get(key[2]), late.by_key.get(key[1:])
         if text is not None and ids:
             later.append((text, texts[text], one, ids))
-        elif (told := _told(key, one, text, rules)) is not None:
+        elif not ids and (told := _told(key, one, text, rules)) is not None:
             found.append(told)
     return found + _told_late(later, columns, late, grading, rules)
 

@@ -14,7 +14,7 @@ from daemon.decode.near import by_text
 from daemon.lanes.arms import ARMS
 from daemon.learning.rules import ALL, Rules
 from daemon.shards import shard
-from daemon.shards.chances import by_chance, chances_of
+from daemon.shards.chances import chances_of
 from daemon.shards.columns import plain_name
 from daemon.shards.merge import Merged, Taken
 from daemon.shards.pool import doubt
@@ -63,7 +63,7 @@ def _union(
         weight = merged.columns["weight"][taken.row]
         if weight and (merged.stage is not None or by_text(rules.policy.identity)):
             return None
-        if weight and not by_chance(rules):
+        if weight and not rules.by_chance:
             return None
         if weight:
             key = ALL if rules.cold else group

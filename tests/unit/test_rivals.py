@@ -16,6 +16,7 @@ from daemon.policy import Arms, Groups, Kind, Quarantine
 from daemon.ports import LaneId
 from daemon.registry.registry import Registry
 from daemon.shards import agreement, late, rivals
+from daemon.shards.late import Late
 from daemon.shards.pool import Pooled, pooled
 from daemon.stores.memory import MemoryStore
 from tests.selection import LAST, lane_split, run, shard_rows
@@ -59,6 +60,7 @@ class World:
         store = MemoryStore()
         publish_table(Registry(store), msgspec.structs.replace(self.policy, pool_rows=pool_rows))
         parts, engine, rules = window_parts(store, KEY, self.values)
+        self.grading = engine.grading
         ledgers = [ledger.read(part.ledger) for part in parts]
         labels = late.match(self.late if late_labels else {}, ledgers)
         asked = rivals.texts(parts, rules, late=late_labels) if hear else set()
@@ -98,8 +100,11 @@ def test_pools_decide_who_is_a_candidate_and_not_who_is_believed(
         assert bool(pool.agreement.gain) == (groups is BY_LABEL)
 
 
+@pytest.mark.parametrize("reservoir", ["balanced", "newest"])
 @pytest.mark.parametrize("seed", range(4))
-def test_names_that_are_no_class_contradict_each_other_from_outside(seed: int) -> None:
+def test_names_that_are_no_class_contradict_each_other_from_outside(
+    seed: int, reservoir: str
+) -> None:
     """The ledger knows them by their keys alone: names with a group of their own, and the rest."""
     rng, number = random.Random(seed), itertools.count()
     names = ["brand_new", "brand_new", "unheard", "unheard", "rare"]
@@ -108,7 +113,9 @@ def test_names_that_are_no_class_contradict_each_other_from_outside(seed: int) -
         texts = [f"say {rng.randrange(30)}" for _ in range(90)]
         values = [say(next(number), text, rng.choice(names)) for text in texts]
         records[LaneId("u", 0)] += lane_split(values, 1, window)[LaneId("u", 0)]
-    policy = small_policy(capacity_rows=8, groups=Groups(support=30, limit=6, floor_rows=1))
+    policy = small_policy(
+        capacity_rows=8, groups=Groups(support=30, limit=6, floor_rows=1), reservoir=Kind(reservoir)
+    )
     store = run(records, policy)
     for window, manifest in shards(store).items():
         engine, rules = engine_of(store, window)
@@ -117,4 +124,17 @@ def test_names_that_are_no_class_contradict_each_other_from_outside(seed: int) -
         rows, ids, _ = candidates(engine, own)
         kept = selection.select(rows, rules, policy.capacity_rows)
         assert told(kept, rules, ids, rows.names) == shown(shard_rows(store, window))
-        assert len(kept.contradicted) == manifest.contradictions > 0
+        assert len(kept.contradicted) == manifest.contradictions
+        assert manifest.contradictions or reservoir == "newest", "which has no rivals"
+
+
+def test_a_rival_whose_late_label_nobody_can_judge_is_not_heard() -> None:
+    """A roll asks a window for texts of others: the ledger has the label that was corrected."""
+    world = World(0, BY_LABEL)
+    pool, rules = world.pool(400, late_labels=False)
+    key, identity = (rules.index[CLASSES[1]], 11, 12), (7, 7)
+    asked = {(False, *key): rivals.Rival(0, 1, 3000, identity, 1)}
+    corrected = Late({identity: (CLASSES[2], "annotated")}, {key: (identity,)})
+    for given, heard in ((Late.none(), 1), (corrected, 0)):
+        told = rivals.standings(asked, set(), pool.columns, {}, given, world.grading, rules)
+        assert len(told) == heard
