@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from typing import Any
 
 import msgspec
@@ -190,3 +192,34 @@ def test_a_rolling_object_is_named_by_its_content_and_says_what_it_is() -> None:
     rows, footer = tables.decode(store.get(made.name))
     assert shard.digests(rows, 10) == (made.selection_digest, made.rows_digest)
     assert msgspec.json.decode(footer)["windows"] == [7, 8, 9, 10]
+
+
+def test_candidates_of_cold_windows_are_contradicted_too() -> None:
+    """Nobody knew the noise of their labels, but they compete under the newest rules."""
+    rng, records, number = random.Random(4), dict[LaneId, list[Record]](), itertools.count()
+    for window in WINDOWS:
+        values = [
+            say(next(number), f"say {rng.randrange(60)}", rng.choice(CLASSES)) for _ in range(150)
+        ]
+        for lane, rows in lane_split(values, 2, window).items():
+            records.setdefault(lane, []).extend(rows)
+    unknown = policy(None, capacity_rows=10)
+    known = msgspec.structs.replace(unknown, quarantine=Quarantine(assumed_rate=0.0))
+    unknown = msgspec.structs.replace(unknown, quarantine=Quarantine())
+    kinds = dict.fromkeys(records, "utterances")
+    waits = msgspec.structs.replace(random_case(0).stream, grace=1, label_wait=0, lag=3)
+    editions = Edition(unknown), Edition(known, 9)  # of one checkpoint
+    store = play(Case(records, kinds, waits, editions), Schedule())
+    history = History(Registry(store), Engines(store, KEY, threads=1))
+    made = shards(store)
+    assert [bool(manifest.cold) for manifest in made.values()] == [True] * 4 + [False] * 2
+    best: dict[int, int] = {}
+    for window in (9, 10):
+        for row in ledger_rows(store, window):
+            if row["reason"] == 0:
+                best[row["key_hi"]] = max(row["plausibility"], best.get(row["key_hi"], -1))
+    rows = roll(history, 10).rows
+    keys = draw.identity(KEY, "text", [f"\x1f{text}" for text in rows["text"]])[:, 0].tolist()
+    shown = [round(p * GRID) for p in rows["plausibility"]]
+    assert {7, 8} & {*rows["window"]}
+    assert all(p >= best.get(key, -1) for key, p in zip(keys, shown, strict=True))
