@@ -60,7 +60,7 @@ class InputsReader:
         )
         own = [(name, self._registry.part(name)) for name in parts]
         if not rules.cold:  # else labels are no keys of their own
-            texts |= rivals.texts([part for _, part in own], rules, late=bool(said.labels))
+            texts = texts | rivals.texts([part for _, part in own], rules, late=bool(said.labels))
         return Inputs(
             pin=pin,
             rules=rules,

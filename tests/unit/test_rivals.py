@@ -56,14 +56,14 @@ class World:
             quarantine=Quarantine(assumed_rate=rate),
         )  # fmt: skip
 
-    def pool(self, pool_rows: int, *, late_labels: bool, hear: bool = True) -> tuple[Pooled, Any]:
+    def pool(self, pool_rows: int, *, late_labels: bool) -> tuple[Pooled, Any]:
         store = MemoryStore()
         publish_table(Registry(store), msgspec.structs.replace(self.policy, pool_rows=pool_rows))
         parts, engine, rules = window_parts(store, KEY, self.values)
         self.grading = engine.grading
         ledgers = [ledger.read(part.ledger) for part in parts]
         labels = late.match(self.late if late_labels else {}, ledgers)
-        asked = rivals.texts(parts, rules, late=late_labels) if hear else set()
+        asked = rivals.texts(parts, rules, late=late_labels)
         found = rivals.match(asked, ledgers)
         return pooled(parts, engine.grading, rules, labels, rivals=found), rules
 
