@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
+from math import gcd
 from statistics import median
 from typing import NamedTuple, cast
 
@@ -24,6 +26,7 @@ from scoring.types import Model, Outputs, Score
 
 SECONDS = 0.3  # of one measurement, at least, where there are rows enough
 REPEATS = 3
+GOLDEN = 0.618
 WARM_ROWS = 8  # run before: buffers are allocated, kernels chosen
 Load = Callable[[frozenset[str]], Model]  # the edition's model with all that these needs want
 
@@ -62,16 +65,24 @@ class Answered:
 
 
 def per_row(clock: Clock, run: Callable[[slice], object], rows: int, batch: int) -> float:
-    """Seconds a row, the median of some passes over the rows in batches of this size."""
+    """Seconds a row, the median of some passes over the rows in batches of this size.
+
+    A pass that takes long ends early, so it does not go from the first batch to the last: rows may
+    be sorted, and long texts are dear. Its steps are a golden section of the batches.
+    """
     run(slice(0, min(WARM_ROWS, rows)))
-    passes = []
+    starts, passes = range(0, rows, batch), []
+    step = next(n for n in count(round(len(starts) * GOLDEN)) if gcd(n, len(starts)) == 1)
     for _ in range(REPEATS):
-        begun, at, took = clock.monotonic(), 0, 0.0
-        while at < rows and took < SECONDS:
-            end = min(at + batch, rows)
-            run(slice(at, end))
-            at, took = end, clock.monotonic() - begun
-        passes.append(took / at)
+        begun, done, took = clock.monotonic(), 0, 0.0
+        for turn in range(len(starts)):
+            start = starts[turn * step % len(starts)]
+            end = min(start + batch, rows)
+            run(slice(start, end))
+            done, took = done + end - start, clock.monotonic() - begun
+            if took >= SECONDS:
+                break
+        passes.append(took / done)
     return median(passes)
 
 
@@ -84,15 +95,15 @@ def scoring(clock: Clock, scorer: Scorer, rows: Rows, batch: int) -> float:
     return per_row(clock, run, len(rows.texts), batch)
 
 
-def candidates(clock: Clock, scorer: Scorer, rows: Rows, count: int | None = None) -> float:
+def candidates(clock: Clock, scorer: Scorer, rows: Rows, many: int | None = None) -> float:
     """Seconds a candidate, scored as the second stage does it: by length, a handful at a time.
 
     Of so many candidates, if there are rows enough: engines fill up batches of one length, so few
-    candidates cost more each than many.
+    candidates cost more each than many. (Rows are not repeated: a text is scored once a handful.)
     """
     whole = len(rows.texts)
-    count = whole if count is None else max(1, min(count, whole))
-    chosen = [at * whole // count for at in range(count)]
+    many = whole if many is None else max(1, min(many, whole))
+    chosen = [at * whole // many for at in range(many)]
     chosen.sort(key=lambda at: len(rows.texts[at]))
     some = Rows(tuple(rows.texts[at] for at in chosen), tuple(rows.labels[at] for at in chosen))
     return scoring(clock, scorer, some, HANDFUL)

@@ -11,7 +11,7 @@ from daemon.policy import Policy
 from daemon.registry import versions
 from daemon.shards import shard
 
-LOOKS = 3  # until a number of candidates costs what it was proposed for
+LOOKS = 4  # at numbers of candidates, until one costs what it was proposed for
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,20 @@ def settled(
     share: float,
     audited: int,
 ) -> int:
-    """The same where few candidates cost more each than many: `second` measures so many of them."""
-    most = proposed(first, second(None), traffic, share, audited)
+    """The same where few candidates cost more each than many: `second` measures so many of them.
+
+    Engines fill calls up, so costs go up in steps and no number may cost the share: of those that
+    were looked at it is the one that costs nearest to it.
+    """
+    aim = share * first * traffic.records
+    most, off = proposed(first, second(None), traffic, share, audited), dict[int, float]()
     for _ in range(LOOKS):
-        most = proposed(first, second(most + audited), traffic, share, audited)
-    return most
+        if most in off:
+            break
+        cost = second(most + audited)
+        off[most] = abs(cost * (most + audited) - aim)
+        most = proposed(first, cost, traffic, share, audited)
+    return min(off, key=off.__getitem__)
 
 
 def spent(first: float, second: float, traffic: Traffic, policy: Policy) -> float:

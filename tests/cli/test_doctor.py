@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from daemon.__main__ import main
 from daemon.doctor import proposal
@@ -130,6 +132,22 @@ def test_what_is_proposed_costs_the_share_and_what_is_configured_is_told() -> No
         (cheap + audited) * 0.0004 / 6
     )
     assert proposal.proposed(1.0, 1e-9, traffic, 1.0, 200) == 6000, "more than all is all"
+
+
+@given(st.integers(8, 64), st.floats(2, 40), st.integers(0, 200))
+def test_where_calls_are_filled_up_the_number_of_calls_is_the_nearest(
+    rows: int, share: float, audited: int
+) -> None:
+    """A call costs a second, whether it is full or not; `share`: seconds."""
+    assume(audited < (share - 1) * rows)
+
+    def cost(count: int | None) -> float:
+        count = count or 512
+        return -(-count // rows) / count
+
+    traffic = Traffic(1e6, 1.0, "")
+    most = proposal.settled(1e-6, cost, traffic, share, audited)
+    assert abs(cost(most + audited) * (most + audited) - share) < 0.6
 
 
 @pytest.mark.parametrize("words", ["--budget-share 0", "--budget-share 2", "--per-second none"])
