@@ -26,7 +26,7 @@ from scoring.types import Model, Outputs, Score
 
 SECONDS = 0.3  # of one measurement, at least, where there are rows enough
 REPEATS = 3
-GOLDEN = 0.618
+GOLDEN = 0.618  # of the batches: a step by which few turns come near all of them
 WARM_ROWS = 8  # run before: buffers are allocated, kernels chosen
 Load = Callable[[frozenset[str]], Model]  # the edition's model with all that these needs want
 

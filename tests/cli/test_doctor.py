@@ -12,7 +12,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from daemon.__main__ import main
-from daemon.doctor import proposal
+from daemon.clock import ManualClock
+from daemon.doctor import costs, proposal
 from daemon.doctor.proposal import Traffic
 from daemon.ports import EXIT_CONFIG, EXIT_OK, EXIT_STATE
 from scoring.catalogue import catalogue
@@ -148,6 +149,18 @@ def test_where_calls_are_filled_up_the_number_of_calls_is_the_nearest(
     traffic = Traffic(1e6, 1.0, "")
     most = proposal.settled(1e-6, cost, traffic, share, audited)
     assert abs(cost(most + audited) * (most + audited) - share) < 0.6
+
+
+def test_a_pass_that_ends_early_has_seen_cheap_rows_and_dear_ones() -> None:
+    """Sorted rows: those at the end cost ten times those at the beginning."""
+    clock, dearest = ManualClock(), 0.02
+
+    def run(some: slice) -> None:
+        share = 0.1 + 0.9 * some.start / 1000
+        clock.advance(dearest * share * (some.stop - some.start) / 10)
+
+    seen = costs.per_row(clock, run, 1000, 10)
+    assert seen == pytest.approx(dearest / 10 * 0.55, rel=0.1)
 
 
 @pytest.mark.parametrize("words", ["--budget-share 0", "--budget-share 2", "--per-second none"])
