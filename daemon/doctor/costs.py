@@ -24,8 +24,8 @@ from scoring.scorer import Scorer
 from scoring.supplies import OF_OTHERS, TooFewCheckpoints, Unsupplied
 from scoring.types import Model, Outputs, Score
 
-SECONDS = 0.3  # of one measurement, at least, where there are rows enough
-REPEATS = 3
+SECONDS = 0.9  # of one measurement, at least, where there are rows enough
+ROUNDS = 50  # over all rows, at most: a pause of the machine is in one of them
 GOLDEN = 0.618  # of the batches: a step by which few turns come near all of them
 WARM_ROWS = 8  # run before: buffers are allocated, kernels chosen
 Load = Callable[[frozenset[str]], Model]  # the edition's model with all that these needs want
@@ -65,25 +65,24 @@ class Answered:
 
 
 def per_row(clock: Clock, run: Callable[[slice], object], rows: int, batch: int) -> float:
-    """Seconds a row, the median of some passes over the rows in batches of this size.
+    """Seconds a row: some rounds over the rows in batches of this size, until time is up.
 
-    A pass that takes long ends early, so it does not go from the first batch to the last: rows may
-    be sorted, and long texts are dear. Its steps are a golden section of the batches.
+    Rows may be sorted, and long texts are dear. So turns go round by a golden section of the
+    batches, and each batch counts once, by its median turn, however many turns it had.
     """
     run(slice(0, min(WARM_ROWS, rows)))
-    starts, passes = range(0, rows, batch), []
+    starts = range(0, rows, batch)
     step = next(n for n in count(round(len(starts) * GOLDEN)) if gcd(n, len(starts)) == 1)
-    for _ in range(REPEATS):
-        begun, done, took = clock.monotonic(), 0, 0.0
-        for turn in range(len(starts)):
-            start = starts[turn * step % len(starts)]
-            end = min(start + batch, rows)
-            run(slice(start, end))
-            done, took = done + end - start, clock.monotonic() - begun
-            if took >= SECONDS:
-                break
-        passes.append(took / done)
-    return median(passes)
+    took, ends = dict[int, list[float]](), clock.monotonic() + SECONDS
+    for turn in range(ROUNDS * len(starts)):
+        start = starts[turn * step % len(starts)]
+        begun = clock.monotonic()
+        run(slice(start, min(start + batch, rows)))
+        took.setdefault(start, []).append(clock.monotonic() - begun)
+        if clock.monotonic() >= ends:
+            break
+    seen = sum(min(batch, rows - start) for start in took)
+    return sum(map(median, took.values())) / seen
 
 
 def scoring(clock: Clock, scorer: Scorer, rows: Rows, batch: int) -> float:

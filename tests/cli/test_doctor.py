@@ -163,6 +163,13 @@ def test_a_pass_that_ends_early_has_seen_cheap_rows_and_dear_ones() -> None:
     assert seen == pytest.approx(dearest / 10 * 0.55, rel=0.1)
 
 
+@given(st.lists(st.floats(0.001, 0.05), min_size=1, max_size=16))
+def test_where_time_is_up_between_two_rounds_each_batch_counts_once(seconds: list[float]) -> None:
+    clock = ManualClock()
+    seen = costs.per_row(clock, lambda some: clock.advance(seconds[some.start]), len(seconds), 1)
+    assert seen == pytest.approx(sum(seconds) / len(seconds))
+
+
 @pytest.mark.parametrize("words", ["--budget-share 0", "--budget-share 2", "--per-second none"])
 def test_wrong_numbers(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
