@@ -48,8 +48,9 @@ def write_recording(folder: Path, records: dict[LaneId, list[Record]]) -> None:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A recording with a canary in it, a checkpoint folder, a key and a configuration."""
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recording with a canary in it, a checkpoint folder, a key and a configuration: we go in."""
+    monkeypatch.chdir(tmp_path)  # a report is written where one stands
     records, _ = stream_of(2, windows=8)
     first = min(records)
     records[first].insert(0, (5 * PERIOD_MS, say(90_001, CANARY, "alarm")))
