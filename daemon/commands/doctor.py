@@ -36,7 +36,7 @@ from daemon.registry.publish import Sample, recent_sample
 from daemon.running.engines import Engine
 from scoring.models.selftest import PROBES
 
-ROWS = 256  # of a measurement, at most
+ROWS = 512  # of a measurement, at most: fewer are of more lengths a handful than a window's are
 SHARE = 0.1
 
 

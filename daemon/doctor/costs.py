@@ -24,7 +24,7 @@ from scoring.scorer import Scorer
 from scoring.supplies import OF_OTHERS, TooFewCheckpoints, Unsupplied
 from scoring.types import Model, Outputs, Score
 
-SECONDS = 0.9  # of one measurement, at least, where there are rows enough
+SECONDS = 0.9  # of one measurement, about, unless its rounds are done before
 ROUNDS = 50  # over all rows, at most: a pause of the machine is in one of them
 GOLDEN = 0.618  # of the batches: a step by which few turns come near all of them
 WARM_ROWS = 8  # run before: buffers are allocated, kernels chosen

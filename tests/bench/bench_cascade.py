@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from daemon.clock import ManualClock
+from daemon.commands.doctor import ROWS
 from daemon.doctor import costs, proposal
 from daemon.doctor.costs import Rows
 from daemon.doctor.proposal import Traffic
@@ -34,7 +35,6 @@ from tests.streams import KEY, PERIOD_MS, ListSource, Record, World, say
 from tests.supplied import put
 
 BATCH, WINDOWS = 256, 2
-ROWS = 512  # of the sample that is timed
 CASES = (("onnx", ("tracin",)), ("onnx", ("el2n_mean", "forgetting")), ("torch", ("vog",)))
 
 

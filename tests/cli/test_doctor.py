@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def test_where_calls_are_filled_up_the_number_of_calls_is_the_nearest(
 
 def test_a_pass_that_ends_early_has_seen_cheap_rows_and_dear_ones() -> None:
     """Sorted rows: those at the end cost ten times those at the beginning."""
-    clock, dearest = ManualClock(), 0.02
+    clock, dearest = ManualClock(), 0.06
 
     def run(some: slice) -> None:
         share = 0.1 + 0.9 * some.start / 1000
@@ -168,6 +169,16 @@ def test_where_time_is_up_between_two_rounds_each_batch_counts_once(seconds: lis
     clock = ManualClock()
     seen = costs.per_row(clock, lambda some: clock.advance(seconds[some.start]), len(seconds), 1)
     assert seen == pytest.approx(sum(seconds) / len(seconds))
+
+
+@given(st.integers(0, 1000), st.floats(0.01, 0.4))
+def test_a_pause_of_the_machine_is_not_a_cost(turn: int, pause: float) -> None:
+    clock, turns = ManualClock(), count(-1)  # the first warms up
+
+    def run(_: slice) -> None:
+        clock.advance(0.001 + (pause if next(turns) == turn else 0.0))
+
+    assert costs.per_row(clock, run, 100, 10) == pytest.approx(0.0001)
 
 
 @pytest.mark.parametrize("words", ["--budget-share 0", "--budget-share 2", "--per-second none"])
